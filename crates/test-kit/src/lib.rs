@@ -1,0 +1,1 @@
+//! Real servers for tests, generators and checks. STUB: owner kafka helper.

@@ -1,0 +1,11 @@
+//! Event-time windows, watermarks and lateness. Pure: no clock, no I/O, no async.
+//!
+//! All times are UTC microseconds since 1970-01-01 ([`Time`]); windows are tumbling, epoch-aligned and half-open `[start, end)`.
+
+mod time;
+mod watermark;
+mod window;
+
+pub use time::{Micros, Time};
+pub use watermark::{PartitionWatermark, Watermark, table_watermark};
+pub use window::{WindowSize, WindowSizeError};
