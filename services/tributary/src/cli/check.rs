@@ -1,0 +1,5 @@
+use clap::Args;
+
+/// `tributary check`
+#[derive(Debug, Args)]
+pub struct CheckArgs {}

@@ -1,0 +1,8 @@
+use clap::Args;
+
+/// `tributary status`
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Tables to show; without any, all
+    pub tables: Vec<String>,
+}
