@@ -15,6 +15,7 @@ macro_rules! newtype {
         }
     };
 }
+
 newtype!(/// Position of a record in a table log, dense from 0.
     Seq(u64));
 newtype!(/// Number of a kafka_partition in its topic.
@@ -31,6 +32,18 @@ pub struct OffsetRange {
     pub end: Offset,
 }
 
+impl OffsetRange {
+    /// Number of offsets; `None` if the range is reversed or starts below 0.
+    pub fn len(self) -> Option<u64> {
+        (self.start.0 >= 0 && self.end >= self.start).then(|| self.end.0.abs_diff(self.start.0))
+    }
+
+    /// Whether there is no offset in it (an idle report).
+    pub fn is_empty(self) -> bool {
+        self.end <= self.start
+    }
+}
+
 /// Identity of one proposal: a UUID v7 in text form, made by the proposer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -41,6 +54,18 @@ pub struct PutId(pub String);
 #[serde(transparent)]
 pub struct TableName(pub String);
 
+impl TableName {
+    /// Longest name in bytes.
+    pub const MAX_BYTES: usize = 128;
+
+    /// Whether the name is `[a-z][a-z0-9_]*` of at most [`TableName::MAX_BYTES`].
+    pub fn is_valid(&self) -> bool {
+        let mut bytes = self.0.bytes();
+        let first = bytes.next().is_some_and(|b| b.is_ascii_lowercase());
+        first && self.0.len() <= Self::MAX_BYTES && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    }
+}
+
 /// One kafka_partition of one generation of a topic: with an offset it identifies a record of Kafka.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SourcePartition {
@@ -50,6 +75,16 @@ pub struct SourcePartition {
     pub generation: u32,
     /// Number of the kafka_partition.
     pub kafka_partition: KafkaPartition,
+}
+
+impl std::fmt::Display for SourcePartition {
+    /// `topic#2/0`; the first generation is not written.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.generation {
+            1 => write!(f, "{}/{}", self.topic, self.kafka_partition),
+            generation => write!(f, "{}#{generation}/{}", self.topic, self.kafka_partition),
+        }
+    }
 }
 
 /// One folder of data: a window and the values of the `partition_by` columns (raw, not escaped; `None` is NULL).

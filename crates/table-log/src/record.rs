@@ -10,7 +10,7 @@ use windowing::{Micros, Time, WindowSize};
 pub const FORMAT: u32 = 1;
 
 /// One committed record.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Record {
     /// Format of the record.
     pub format: u32,
@@ -31,7 +31,7 @@ pub struct Record {
 }
 
 /// What a record says, by `kind`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Body {
     /// Columns, schema and settings of the table.
@@ -57,7 +57,7 @@ pub enum Body {
 }
 
 /// `table`: columns, schema and settings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TableBody {
     /// Dense from 1; files are staged only against a committed schema version.
     pub schema_version: u32,
@@ -70,7 +70,7 @@ pub struct TableBody {
 }
 
 /// A column as the catalog shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Column {
     /// Lower-case name.
     pub name: String,
@@ -80,7 +80,7 @@ pub struct Column {
 }
 
 /// Settings in the log. Window, partition columns and event-time column never change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TableSettings {
     /// Event-time column; `None`: Kafka's timestamp.
     pub event_time: Option<String>,
@@ -108,7 +108,7 @@ pub struct TableSettings {
 }
 
 /// `source`: topics as sources of the table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SourceBody {
     /// New or extended sources. All existing topics of a table are declared in one record before any append.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -119,7 +119,7 @@ pub struct SourceBody {
 }
 
 /// One topic as a source. A declaration of a known topic and generation adds kafka_partitions (they start at their beginning).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SourceDeclaration {
     /// Kafka's cluster id.
     pub cluster_id: String,
@@ -133,11 +133,12 @@ pub struct SourceDeclaration {
     #[serde(default)]
     pub refused: bool,
     /// First offset to take per declared kafka_partition; dense from 0 over the source's life.
+    #[serde(with = "crate::pairs::by_kafka_partition")]
     pub starts: BTreeMap<KafkaPartition, Offset>,
 }
 
 /// `append`: what a writer took and what it made of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AppendBody {
     /// Ranges taken, at most one per source kafka_partition.
     pub ranges: Vec<AppendRange>,
@@ -153,7 +154,7 @@ pub struct AppendBody {
 }
 
 /// One taken range: `end - start = rows + quarantined + skipped + absent`. Empty (`start = end`) for an idle report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AppendRange {
     /// Which kafka_partition.
     #[serde(flatten)]
@@ -177,7 +178,7 @@ pub struct AppendRange {
 }
 
 /// One staged file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FileEntry {
     /// Key under the lake root; immutable, never reused.
     pub key: String,
@@ -203,7 +204,7 @@ pub struct FileEntry {
 }
 
 /// A finished staging that can be published. Local: `id` is the path under `_staging/`; S3: the multipart upload id.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Upload {
     /// Unique token, stored with the object (S3: user metadata).
     pub token: String,
@@ -215,7 +216,7 @@ pub struct Upload {
 }
 
 /// One part of a multipart upload.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct UploadPart {
     /// Part number from 1.
     pub number: u32,
@@ -228,7 +229,7 @@ pub struct UploadPart {
 }
 
 /// An immutable object with file lists, written before the record that names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FileListRef {
     /// Key under the lake root.
     pub key: String,
@@ -237,7 +238,7 @@ pub struct FileListRef {
 }
 
 /// `seal`: revision `revision` of a window.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SealBody {
     /// The window.
     pub window_start: Time,
@@ -256,7 +257,7 @@ pub struct SealBody {
 }
 
 /// A lake partition's files in a revision.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RevisedPartition {
     /// Which one.
     pub lake_partition: LakePartition,
@@ -265,7 +266,7 @@ pub struct RevisedPartition {
 }
 
 /// `derive`: a derived window from named revisions of source windows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DeriveBody {
     /// The window.
     pub window_start: Time,
@@ -280,7 +281,7 @@ pub struct DeriveBody {
 }
 
 /// A named revision of a source window.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DeriveInput {
     /// Source table.
     pub table: String,
@@ -291,7 +292,7 @@ pub struct DeriveInput {
 }
 
 /// `register`: the seq that the catalog now shows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RegisterBody {
     /// The fold that the catalog shows.
     pub shows: Seq,
@@ -300,28 +301,28 @@ pub struct RegisterBody {
 }
 
 /// `vacuum`: superseded files that are deleted next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct VacuumBody {
     /// The files.
     pub files: Vec<FileRef>,
 }
 
 /// `sweep`: files staged on a state older than `before` can no longer be committed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SweepBody {
     /// H, below the record's own seq.
     pub before: Seq,
 }
 
 /// `flush`: asks for a commit now, and seal and amend of closed windows now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FlushBody {
     /// Who asked.
     pub actor: String,
 }
 
 /// `repair`: what a person put right.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RepairBody {
     /// Who.
     pub actor: String,
@@ -332,7 +333,7 @@ pub struct RepairBody {
 }
 
 /// Kinds of repair.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum RepairAction {
     /// Offsets that Kafka lost: counted as lost; `range.start` is the source's next offset.
@@ -373,6 +374,90 @@ impl Record {
             Body::Derive(b) => Box::new(b.lake_partitions.iter().flat_map(|p| &p.files)),
             Body::Repair(RepairBody { action: RepairAction::Refile { files, .. }, .. }) => Box::new(files.iter()),
             _ => Box::new(std::iter::empty()),
+        }
+    }
+}
+
+/// Why bytes are no record that this program can fold.
+#[derive(Debug)]
+pub enum RecordError {
+    /// A newer program wrote it.
+    NewerFormat {
+        /// Its format.
+        format: u32,
+    },
+    /// Of this format, but of a kind that this program does not know.
+    UnknownKind {
+        /// Its kind.
+        kind: String,
+    },
+    /// Not JSON, or fields are missing or of other types.
+    Malformed(serde_json::Error),
+}
+
+impl std::fmt::Display for RecordError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NewerFormat { format } => {
+                write!(f, "record has format `{format}`, and this program reads formats up to `{FORMAT}`: run a newer version")
+            }
+            Self::UnknownKind { kind } => write!(f, "record is of kind `{kind}`, which this program does not know: run a newer version"),
+            Self::Malformed(error) => write!(f, "record cannot be read: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for RecordError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Malformed(error) => Some(error),
+            Self::NewerFormat { .. } | Self::UnknownKind { .. } => None,
+        }
+    }
+}
+
+/// The kinds of format 1, as in `kind`.
+const KINDS: [&str; 10] = ["table", "source", "append", "seal", "derive", "register", "vacuum", "sweep", "flush", "repair"];
+
+impl Record {
+    /// Reads a record's JSON. Unknown fields are tolerated.
+    ///
+    /// # Errors
+    /// A newer `format`, an unknown `kind` (a fold that skips what it does not know would be wrong), or malformed JSON.
+    pub fn parse(bytes: &[u8]) -> Result<Record, RecordError> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+            kind: String,
+        }
+        let head: Head = serde_json::from_slice(bytes).map_err(RecordError::Malformed)?;
+        if head.format > FORMAT {
+            return Err(RecordError::NewerFormat { format: head.format });
+        }
+        if !KINDS.contains(&head.kind.as_str()) {
+            return Err(RecordError::UnknownKind { kind: head.kind });
+        }
+        serde_json::from_slice(bytes).map_err(RecordError::Malformed)
+    }
+
+    /// The record's JSON, as it stands in the log.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a record has string keys only and cannot fail to serialise")
+    }
+
+    /// The record's kind, as in its JSON.
+    pub fn kind(&self) -> &'static str {
+        match &self.body {
+            Body::Table(_) => "table",
+            Body::Source(_) => "source",
+            Body::Append(_) => "append",
+            Body::Seal(_) => "seal",
+            Body::Derive(_) => "derive",
+            Body::Register(_) => "register",
+            Body::Vacuum(_) => "vacuum",
+            Body::Sweep(_) => "sweep",
+            Body::Flush(_) => "flush",
+            Body::Repair(_) => "repair",
         }
     }
 }

@@ -1,74 +1,402 @@
-//! STUB. The state of a table: the fold of its records.
-use crate::{FileRef, KafkaPartition, LakePartition, Offset, Record, Seq, SourcePartition, record::{Column, TableSettings}};
+//! The state of a table: the fold of its records.
+//!
+//! Facts in: [`TableState::apply`] takes the next record and either folds it or says which rule of the log it breaks. The rules are those of
+//! [`crate::plan`], so a record that was planned on the state before it always folds.
+
+mod files;
+mod sources;
+mod windows;
+
+pub(crate) use files::FileSet;
+pub use files::Superseded;
+pub(crate) use sources::Sources;
+pub use sources::{PartitionState, SourceState};
+pub use windows::WindowState;
+pub(crate) use windows::{LakePartitionState, Revised, Windows};
+
+use crate::key::{DataFolder, Key, Layout};
+use crate::planted::{Bug, is_planted};
+use crate::record::{AppendBody, Body, FORMAT, RepairAction, SourceBody, TableBody, VacuumBody};
+use crate::{FileRef, LakePartition, Offset, PutId, Record, Seq, SourcePartition, TableName, pairs, rules};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use windowing::{Time, Watermark};
 
 /// Version of this fold: part of a checkpoint's key. Raise it whenever `apply` or the state's shape changes.
 pub const FOLD_VERSION: u32 = 1;
 
 /// The fold. `(seq, index)` references stand for file entries, so it stays small.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TableState {
     /// Seq of the next record.
     pub next_seq: Seq,
     /// The newest `table` record.
-    pub table: Option<TableState_>,
-    // ... owner fills in: sources, windows, unpublished, superseded, sweep, register, totals
+    pub table: Option<TableBody>,
+    /// Proposal of the newest record.
+    last_put_id: Option<PutId>,
+    pub(crate) sources: Sources,
+    /// Windows that end here or before are closed, for good.
+    closed_through: Option<Time>,
+    pub(crate) windows: Windows,
+    pub(crate) quarantine: FileSet,
+    pub(crate) duplicates: FileSet,
+    #[serde(with = "pairs")]
+    pub(crate) superseded: BTreeMap<FileRef, Superseded>,
+    unpublished: BTreeSet<Seq>,
+    pub(crate) swept_before: Option<Seq>,
+    pub(crate) registered: Option<Registered>,
+    flushed: Option<Seq>,
+    totals: Totals,
 }
-/// STUB: rename to something sensible.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TableState_ { pub schema_version: u32, pub avro_schema: String, pub columns: Vec<Column>, pub settings: TableSettings }
+
+/// What the catalog shows, as the newest `register` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Registered {
+    /// The fold that the catalog shows.
+    pub shows: Seq,
+    /// The `register` record that said so.
+    pub by: Seq,
+    /// Whether a full comparison has shown this fold.
+    pub full: bool,
+}
 
 /// Why a record cannot follow the state: the log is broken (a bug or a hand in the lake), never a race.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApplyError { pub seq: Seq, pub reason: String }
+pub struct ApplyError {
+    /// The record.
+    pub seq: Seq,
+    /// The rule that it breaks.
+    pub reason: String,
+}
 
-/// A source kafka_partition in the state.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PartitionState {
-    pub start: Offset,
-    pub next_offset: Offset,
-    pub watermark: Watermark,
-    pub leader_epoch: Option<i32>,
+impl fmt::Display for ApplyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "record `{}` cannot follow the log before it: {}", self.seq, self.reason)
+    }
 }
-/// A declared generation of a topic.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SourceState {
-    pub cluster_id: String,
-    pub topic_id: Option<String>,
-    pub refused: bool,
-    /// Retired or ended by a `restart`: no more appends, does not count for the watermark.
-    pub ended: bool,
-    pub partitions: BTreeMap<KafkaPartition, PartitionState>,
+
+impl std::error::Error for ApplyError {}
+
+/// Sums over the log. `rows` are those that appends brought, late ones among them, before duplicates are dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Totals {
+    /// Offsets that became rows.
+    pub rows: u64,
+    /// Those of them that went to `late/`.
+    pub late_rows: u64,
+    /// Offsets in quarantine.
+    pub quarantined: u64,
+    /// Offsets left out by a setting.
+    pub skipped: u64,
+    /// Offsets that Kafka never delivers.
+    pub absent: u64,
+    /// Offsets and rows declared lost.
+    pub lost: u64,
+    /// Rows dropped in favour of an equal one.
+    pub duplicates: u64,
 }
-/// Sums over the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Totals { pub rows: u64, pub late_rows: u64, pub quarantined: u64, pub skipped: u64, pub absent: u64, pub lost: u64, pub duplicates: u64 }
 
 impl TableState {
     /// Folds the next record.
-    pub fn apply(&mut self, record: &Record) -> Result<(), ApplyError> { let _ = record; todo!() }
+    ///
+    /// # Errors
+    /// The record breaks a rule of the log; the state is then unchanged.
+    pub fn apply(&mut self, record: &Record) -> Result<(), ApplyError> {
+        let fail = |reason: String| ApplyError { seq: record.seq, reason };
+        if record.format != FORMAT {
+            return Err(fail(format!("its format is `{}`, not `{FORMAT}`", record.format)));
+        }
+        if record.seq != self.next_seq {
+            return Err(fail(format!("the next record is `{}`", self.next_seq)));
+        }
+        rules::check(self, &record.published, &record.body).map_err(|refusal| fail(refusal.to_string()))?;
+        self.fold(record);
+        Ok(())
+    }
+
+    fn fold(&mut self, record: &Record) {
+        for seq in &record.published {
+            self.unpublished.remove(seq);
+        }
+        if record.files().next().is_some() {
+            self.unpublished.insert(record.seq);
+        }
+        self.fold_body(record);
+        self.sources.settle();
+        if let Some(closed) = self.closes_now() {
+            self.closed_through = self.closed_through.max(Some(closed));
+        }
+        self.last_put_id = Some(record.put_id.clone());
+        self.next_seq = Seq(record.seq.0 + 1);
+    }
+
+    fn fold_body(&mut self, record: &Record) {
+        let by = record.seq;
+        match &record.body {
+            Body::Table(table) => self.table = Some(table.clone()),
+            Body::Source(body) => self.fold_source(body),
+            Body::Append(body) => self.fold_append(by, body),
+            Body::Seal(body) => {
+                let (window_start, revision, through) = (body.window_start, body.revision, body.through);
+                let replaced =
+                    self.windows.revise(&Revised { window_start, revision, through, by, lake_partitions: &body.lake_partitions });
+                self.supersede(by, replaced);
+                let first = body.lake_partitions.iter().map(|p| p.files.len()).sum::<usize>() as u32;
+                for (entry, index) in body.duplicates.iter().zip(first..) {
+                    self.duplicates.push(FileRef { seq: by, index }, entry.rows);
+                }
+                self.totals.duplicates += body.duplicate_rows;
+            }
+            Body::Derive(body) => {
+                let (window_start, revision) = (body.window_start, body.revision);
+                let revised = Revised { window_start, revision, through: by, by, lake_partitions: &body.lake_partitions };
+                let replaced = self.windows.derive(&revised, &body.inputs, &body.transform_sha256);
+                self.supersede(by, replaced);
+            }
+            Body::Register(body) => {
+                let full_before = self.registered.is_some_and(|r| r.full && r.shows == body.shows);
+                self.registered = Some(Registered { shows: body.shows, by, full: body.full || full_before });
+                self.confirm_superseded(by, body.shows, body.full);
+            }
+            Body::Vacuum(VacuumBody { files }) => {
+                for file in files {
+                    self.superseded.remove(file);
+                }
+            }
+            Body::Sweep(body) => self.swept_before = self.swept_before.max(Some(body.before)),
+            Body::Flush(_) => self.flushed = Some(by),
+            Body::Repair(body) => self.fold_repair(by, &body.action),
+        }
+    }
+
+    fn fold_source(&mut self, body: &SourceBody) {
+        for declaration in &body.sources {
+            self.sources.declare(declaration);
+        }
+        for topic in &body.retired {
+            self.sources.end(topic);
+        }
+    }
+
+    fn fold_append(&mut self, by: Seq, body: &AppendBody) {
+        for range in &body.ranges {
+            self.sources.take(range);
+            self.totals.rows += range.rows;
+            self.totals.quarantined += range.quarantined;
+            self.totals.skipped += range.skipped;
+            self.totals.absent += range.absent;
+        }
+        for (entry, index) in body.files.iter().zip(0..) {
+            self.windows.append(entry, FileRef { seq: by, index });
+            self.totals.late_rows += if entry.late { entry.rows } else { 0 };
+        }
+        for (entry, index) in body.quarantine.iter().zip(body.files.len() as u32..) {
+            self.quarantine.push(FileRef { seq: by, index }, entry.rows);
+        }
+    }
+
+    fn fold_repair(&mut self, by: Seq, action: &RepairAction) {
+        match action {
+            RepairAction::Gap { source, range } => {
+                self.sources.skip_to(source, range.end);
+                self.totals.lost += range.end.0.abs_diff(range.start.0);
+            }
+            RepairAction::Restart { source } => {
+                self.sources.end(&source.topic);
+                self.sources.declare(source);
+            }
+            RepairAction::Refile { lost, files } => {
+                for &file in lost {
+                    self.forget(by, file);
+                }
+                let layout = self.layout(&TableName(String::new()));
+                for (entry, index) in files.iter().zip(0..) {
+                    let file = FileRef { seq: by, index };
+                    match layout.as_ref().and_then(|layout| layout.parse_in_any_table(&entry.key)) {
+                        Some(Key::Quarantine { .. }) => self.quarantine.push(file, entry.rows),
+                        Some(Key::Duplicates { .. }) => self.duplicates.push(file, entry.rows),
+                        _ => self.windows.append(entry, file),
+                    }
+                }
+            }
+            RepairAction::Lost { lost } => {
+                for &file in lost {
+                    self.totals.lost += self.forget(by, file);
+                }
+            }
+        }
+    }
+
+    /// Takes a lost file out of the state. The rows that were in the lake only in it: those of a list of duplicates are in other files.
+    fn forget(&mut self, by: Seq, file: FileRef) -> u64 {
+        let rows = self.windows.remove(file, by).or_else(|| self.quarantine.remove(file));
+        rows.unwrap_or_else(|| {
+            self.duplicates.remove(file);
+            0
+        })
+    }
+
+    fn supersede(&mut self, by: Seq, replaced: Vec<FileRef>) {
+        let entry = Superseded { by, shown_by: None, confirmed_by: None };
+        self.superseded.extend(replaced.into_iter().map(|file| (file, entry)));
+    }
+
+    /// A `register`: first shows a newer revision, later and after a full comparison confirms it.
+    fn confirm_superseded(&mut self, register: Seq, shows: Seq, full: bool) {
+        for entry in self.superseded.values_mut().filter(|entry| entry.by <= shows) {
+            if entry.shown_by.is_none() {
+                entry.shown_by = Some(register);
+            } else if full && entry.confirmed_by.is_none() {
+                entry.confirmed_by = Some(register);
+            }
+        }
+    }
+
+    /// Watermark - lateness in force: windows that end here or before close now.
+    fn closes_now(&self) -> Option<Time> {
+        Some(self.sources.watermark()? - self.table.as_ref()?.settings.allowed_lateness)
+    }
+}
+
+/// Questions.
+impl TableState {
+    /// How keys of this table are laid out; `None` before the first `table` record.
+    pub fn layout(&self, table: &TableName) -> Option<Layout> {
+        let settings = &self.table.as_ref()?.settings;
+        Some(Layout { table: table.clone(), window: settings.window, partition_by: settings.partition_by.clone() })
+    }
+
+    /// The `put_id` of the newest record: a committer that starts from a checkpoint knows its own record by it.
+    pub fn last_put_id(&self) -> Option<&PutId> {
+        self.last_put_id.as_ref()
+    }
+
+    /// The seq of the newest record, which files staged on this state carry in their names; `None` for an empty log.
+    pub fn newest_seq(&self) -> Option<Seq> {
+        self.next_seq.0.checked_sub(1).map(Seq)
+    }
+
     /// The current (not ended) generation of a topic.
-    pub fn current_source(&self, topic: &str) -> Option<(u32, &SourceState)> { let _ = topic; todo!() }
+    pub fn current_source(&self, topic: &str) -> Option<(u32, &SourceState)> {
+        self.sources.newest(topic).filter(|(_, source)| !source.ended)
+    }
+
     /// All declared generations.
-    pub fn sources(&self) -> impl Iterator<Item = (&str, u32, &SourceState)> { std::iter::empty() }
+    pub fn sources(&self) -> impl Iterator<Item = (&str, u32, &SourceState)> {
+        self.sources.iter()
+    }
+
     /// First offset not yet taken.
-    pub fn next_offset(&self, source: &SourcePartition) -> Option<Offset> { let _ = source; todo!() }
+    pub fn next_offset(&self, source: &SourcePartition) -> Option<Offset> {
+        self.sources.get(source).map(|(_, partition)| partition.next_offset)
+    }
+
     /// The table's watermark.
-    pub fn watermark(&self) -> Watermark { todo!() }
+    pub fn watermark(&self) -> Watermark {
+        self.sources.watermark()
+    }
+
+    /// Windows that end here or before are closed; `None` while none is.
+    pub fn closed_through(&self) -> Option<Time> {
+        if is_planted(Bug::ClosedUndoneBySettings) { self.closes_now() } else { self.closed_through }
+    }
+
     /// Closed is for good: kept in the state, never undone by new settings.
-    pub fn is_closed(&self, window_start: Time) -> bool { let _ = window_start; todo!() }
-    /// Windows with files or revisions: (window_start, current revision: 0 while open or unsealed, closed).
-    pub fn windows(&self) -> impl Iterator<Item = (Time, u32, bool)> { std::iter::empty() }
-    /// Live data files: per lake partition with its revision (0: the open files). Late and superseded files are not live.
-    pub fn live_files(&self) -> impl Iterator<Item = (&LakePartition, u32, &[FileRef])> { std::iter::empty() }
+    pub fn is_closed(&self, window_start: Time) -> bool {
+        let window_end = self.table.as_ref().map(|table| table.settings.window.end_of(window_start));
+        window_end.is_some_and(|end| self.closed_through().is_some_and(|closed| end <= closed))
+    }
+
+    /// Windows with files or revisions: (window_start, current revision: 0 while open or unsealed, closed). A derived window is complete with
+    /// its first revision.
+    pub fn windows(&self) -> impl Iterator<Item = (Time, u32, bool)> {
+        self.windows.iter().map(|(start, window)| (start, window.revision, window.revision > 0 || self.is_closed(start)))
+    }
+
+    /// One window that has files or a revision.
+    pub fn window(&self, window_start: Time) -> Option<&WindowState> {
+        self.windows.get(window_start)
+    }
+
+    /// Live data files: per lake partition with its revision (0: the open files). Late and superseded files are not live; a lake partition
+    /// with late files only is not shown before its first revision. A revision may be without files.
+    pub fn live_files(&self) -> impl Iterator<Item = (&LakePartition, u32, &[FileRef])> {
+        let shown = self.windows.lake_partitions().filter(|(_, state)| state.revision > 0 || !state.live.is_empty());
+        shown.map(|(lake_partition, state)| (lake_partition, state.revision, state.live.refs()))
+    }
+
     /// Late files waiting for the next revision.
-    pub fn late_files(&self) -> impl Iterator<Item = (&LakePartition, &[FileRef])> { std::iter::empty() }
+    pub fn late_files(&self) -> impl Iterator<Item = (&LakePartition, &[FileRef])> {
+        let waiting = self.windows.lake_partitions().filter(|(_, state)| !state.late.is_empty());
+        waiting.map(|(lake_partition, state)| (lake_partition, state.late.refs()))
+    }
+
     /// Quarantine files.
-    pub fn quarantine_files(&self) -> &[FileRef] { &[] }
+    pub fn quarantine_files(&self) -> &[FileRef] {
+        self.quarantine.refs()
+    }
+
+    /// Files that name dropped rows and the rows kept.
+    pub fn duplicates_files(&self) -> &[FileRef] {
+        self.duplicates.refs()
+    }
+
+    /// Replaced files that are not vacuumed.
+    pub fn superseded_files(&self) -> impl Iterator<Item = (FileRef, Superseded)> + '_ {
+        self.superseded.iter().map(|(file, entry)| (*file, *entry))
+    }
+
+    /// Whether the state still needs this file: live, late, in quarantine, a list of duplicates, or superseded and not vacuumed.
+    pub fn names_file(&self, file: FileRef) -> bool {
+        self.folder_of(file).is_some() || self.superseded.contains_key(&file)
+    }
+
     /// Records with files that no `published` names yet.
-    pub fn unpublished(&self) -> &BTreeSet<Seq> { todo!() }
+    pub fn unpublished(&self) -> &BTreeSet<Seq> {
+        &self.unpublished
+    }
+
+    /// Files staged on a state older than this can no longer be committed.
+    pub fn swept_before(&self) -> Option<Seq> {
+        self.swept_before
+    }
+
+    /// What the catalog shows.
+    pub fn registered(&self) -> Option<Registered> {
+        self.registered
+    }
+
+    /// The newest `flush`.
+    pub fn flushed(&self) -> Option<Seq> {
+        self.flushed
+    }
+
     /// Sums.
-    pub fn totals(&self) -> Totals { todo!() }
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// Where a file that is not superseded stands, with its lake partition (data files only) and rows.
+    pub(crate) fn folder_of(&self, file: FileRef) -> Option<(Place, u64)> {
+        if let Some((lake_partition, state)) = self.windows.find(file) {
+            let live = state.live.rows_of(file);
+            let folder = match state.revision {
+                _ if live.is_none() => DataFolder::Late,
+                0 => DataFolder::Open,
+                revision => DataFolder::Revision(revision),
+            };
+            return Some((Place::Data(lake_partition.clone(), folder), live.or_else(|| state.late.rows_of(file))?));
+        }
+        let in_quarantine = self.quarantine.rows_of(file).map(|rows| (Place::Quarantine, rows));
+        in_quarantine.or_else(|| self.duplicates.rows_of(file).map(|rows| (Place::Duplicates, rows)))
+    }
+}
+
+/// Where a file stands in the lake.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    Data(LakePartition, DataFolder),
+    Quarantine,
+    Duplicates,
 }

@@ -6,6 +6,6 @@ mod time;
 mod watermark;
 mod window;
 
-pub use time::{Micros, Time};
+pub use time::{Date, Micros, Time};
 pub use watermark::{PartitionWatermark, Watermark, table_watermark};
 pub use window::{WindowSize, WindowSizeError};

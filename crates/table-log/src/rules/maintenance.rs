@@ -1,0 +1,50 @@
+use super::{Check, Refusal, distinct, invalid, moved, require};
+use crate::plan::Fenced;
+use crate::record::{RegisterBody, SweepBody, VacuumBody};
+use crate::{Seq, TableState};
+
+/// `register`: the catalog never shows less than it did.
+pub(super) fn check_register(state: &TableState, body: &RegisterBody) -> Check {
+    let shows = body.shows;
+    require(shows < state.next_seq, || format!("the catalog cannot show seq `{shows}`, which is not in the log yet"))?;
+    match state.registered {
+        Some(registered) if shows < registered.shows => Err(Fenced::OldRegister { shows, newest: registered.shows }.into()),
+        Some(registered) if shows == registered.shows && !body.full => Err(Refusal::AlreadyDone),
+        _ => Ok(()),
+    }
+}
+
+/// `vacuum`: only superseded files, whose successors the catalog has shown and after a full comparison still showed, and whose own record is
+/// published: a delayed publish would bring the object back.
+pub(super) fn check_vacuum(state: &TableState, published: &[Seq], body: &VacuumBody) -> Check {
+    require(!body.files.is_empty(), || "a `vacuum` names no files".to_owned())?;
+    require(distinct(&body.files), || "a `vacuum` names a file twice".to_owned())?;
+    let mut known = 0_usize;
+    for file in &body.files {
+        let name = format!("{}:{}", file.seq, file.index);
+        require(file.seq < state.next_seq, || format!("file `{name}` is of a record that is not in the log yet"))?;
+        let Some(superseded) = state.superseded.get(file) else {
+            require(state.folder_of(*file).is_none(), || format!("file `{name}` is not superseded"))?;
+            continue;
+        };
+        if superseded.confirmed_by.is_none() {
+            return Err(invalid(format!("no full comparison has confirmed that the catalog shows the successor of file `{name}`")));
+        }
+        if state.unpublished().contains(&file.seq) && !published.contains(&file.seq) {
+            return Err(moved(format!("file `{name}` is not known to be published")));
+        }
+        known += 1;
+    }
+    match known {
+        0 => Err(Refusal::AlreadyDone),
+        n if n == body.files.len() => Ok(()),
+        _ => Err(moved("some of these files are vacuumed already")),
+    }
+}
+
+/// `sweep`: names only seqs below its own, and each limit once.
+pub(super) fn check_sweep(state: &TableState, body: &SweepBody) -> Check {
+    let before = body.before;
+    require(before < state.next_seq, || format!("a `sweep` before seq `{before}`, which is not in the log yet"))?;
+    if state.swept_before >= Some(before) { Err(Refusal::AlreadyDone) } else { Ok(()) }
+}
