@@ -1,0 +1,59 @@
+//! Avro's binary primitives, written.
+
+/// A zig-zag integer.
+pub(super) fn put_long(out: &mut Vec<u8>, value: i64) {
+    let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
+    while rest >= 0x80 {
+        out.push(rest.to_le_bytes()[0] | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest.to_le_bytes()[0]);
+}
+
+/// A length or count.
+pub(super) fn put_count(out: &mut Vec<u8>, count: usize) {
+    put_long(out, i64::try_from(count).expect("nothing in memory has 2^63 parts"));
+}
+
+/// Bytes with their length before them.
+pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_count(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+/// Bytes of base64 text with padding; `None` if it is not that.
+pub(super) fn from_base64(text: &str) -> Option<Vec<u8>> {
+    let text = text.as_bytes();
+    if !text.len().is_multiple_of(4) {
+        return None;
+    }
+    let padding = text.iter().rev().take_while(|b| **b == b'=').count();
+    let digits = text.get(..text.len() - padding).filter(|_| padding <= 2)?;
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    for group in digits.chunks(4) {
+        let mut bits = 0u32;
+        for digit in group {
+            bits = bits << 6 | sextet(*digit)?;
+        }
+        bits <<= 6 * (4 - group.len());
+        let [_, wide @ ..] = bits.to_be_bytes();
+        let (whole, unused) = wide.split_at(group.len() - 1);
+        if unused.iter().any(|byte| *byte != 0) {
+            return None;
+        }
+        bytes.extend_from_slice(whole);
+    }
+    Some(bytes)
+}
+
+fn sextet(digit: u8) -> Option<u32> {
+    let value = match digit {
+        b'A'..=b'Z' => digit - b'A',
+        b'a'..=b'z' => digit - b'a' + 26,
+        b'0'..=b'9' => digit - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => return None,
+    };
+    Some(u32::from(value))
+}
