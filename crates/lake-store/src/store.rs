@@ -38,12 +38,13 @@ pub struct ObjectMeta {
 ///
 /// Guarantees that an implementation must give: `create` is atomic and never replaces; after it answered, `get` and `list` show the object
 /// (strong consistency); a staged file is invisible to `get`, `head` and `list` until published; publish is repeatable; keys never repeat across restarts.
-/// Keys are relative to the lake root, `/`-separated, made by `table_log::key`.
+/// Keys are relative to the lake root, `/`-separated, made by `table_log::key`; a key that could leave the root is `Denied`.
+/// A call may be dropped at any point: its request may then still take effect, as after an [`StoreError::UnknownOutcome`].
 #[async_trait]
 pub trait LakeStore: Send + Sync + std::fmt::Debug {
     /// Creates the object if no object has the key.
     async fn create(&self, key: &str, body: Bytes) -> Result<CreateOutcome, StoreError>;
-    /// Whole object or a range of it; `None`: there is none.
+    /// Whole object or a range of it, cut at the object's end; `None`: there is none.
     async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<Bytes>, StoreError>;
     /// Metadata; `None`: there is none.
     async fn head(&self, key: &str) -> Result<Option<ObjectMeta>, StoreError>;
@@ -55,7 +56,8 @@ pub trait LakeStore: Send + Sync + std::fmt::Debug {
     async fn delete(&self, key: &str) -> Result<(), StoreError>;
     /// Begins a file that will become visible at `key`.
     async fn stage(&self, key: &str) -> Result<Box<dyn StagedWrite>, StoreError>;
-    /// Makes a finished staging visible at `key`. `bytes` is its size.
+    /// Makes a finished staging visible at `key`. `bytes` is its size. Repeatable by anyone who knows the upload, at any time.
+    /// `Denied` if the key holds another object.
     async fn publish(&self, key: &str, upload: &Upload, bytes: u64) -> Result<PublishOutcome, StoreError>;
     /// Drops a finished staging that will never be published. Repeatable.
     async fn discard(&self, key: &str, upload: &Upload) -> Result<(), StoreError>;
@@ -68,7 +70,7 @@ pub trait LakeStore: Send + Sync + std::fmt::Debug {
 /// A file being staged. Dropping it without `finish` leaves it to the sweeper.
 #[async_trait]
 pub trait StagedWrite: Send {
-    /// Appends bytes.
+    /// Appends bytes. After an error none of them counts: the same bytes may be written again.
     async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError>;
     /// Ends the staging: durable, not visible. Returns how to publish it, and the size in bytes.
     async fn finish(self: Box<Self>) -> Result<(Upload, u64), StoreError>;

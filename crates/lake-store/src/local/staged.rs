@@ -1,0 +1,100 @@
+//! A file being written in `_staging/`.
+use super::{disk::without_effect, run_blocking};
+use crate::object_key::STAGING;
+use crate::{StagedWrite, StoreError};
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use table_log::record::Upload;
+use uuid::Uuid;
+
+/// Bytes gathered before a write, so that small pieces don't each cost a thread switch.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// Positions are explicit: a write that failed half-way is overwritten by its repetition, and cut off by `finish`.
+pub(super) struct StagedFile {
+    key: String,
+    token: String,
+    path: PathBuf,
+    file: Arc<File>,
+    written_bytes: u64,
+    pending: Vec<Bytes>,
+    pending_bytes: usize,
+}
+
+impl StagedFile {
+    pub(super) fn begin(root: &Path, key: &str) -> Result<Self, StoreError> {
+        let token = Uuid::now_v7().to_string();
+        let path = root.join(STAGING).join(&token);
+        let file = File::create_new(&path).map_err(|e| without_effect("stage", key, &e))?;
+        Ok(Self { key: key.to_owned(), token, path, file: Arc::new(file), written_bytes: 0, pending: Vec::new(), pending_bytes: 0 })
+    }
+
+    /// Writes all pending pieces; on an error they stay pending.
+    async fn flush(&mut self) -> Result<(), StoreError> {
+        let (file, pieces, start, key) = (Arc::clone(&self.file), self.pending.clone(), self.written_bytes, self.key.clone());
+        let end =
+            run_blocking("stage", &self.key, move || write_pieces(&file, &pieces, start).map_err(|e| without_effect("stage", &key, &e)))
+                .await?;
+        self.written_bytes = end;
+        self.pending.clear();
+        self.pending_bytes = 0;
+        Ok(())
+    }
+}
+
+fn write_pieces(file: &File, pieces: &[Bytes], start: u64) -> io::Result<u64> {
+    pieces.iter().try_fold(start, |position, piece| {
+        file.write_all_at(piece, position)?;
+        Ok(position + piece.len() as u64)
+    })
+}
+
+/// Cuts what a failed write left behind the end, and makes file and entry durable.
+fn settle(file: &File, path: &Path, bytes: u64) -> io::Result<()> {
+    file.set_len(bytes)?;
+    file.sync_all()?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+#[async_trait]
+impl StagedWrite for StagedFile {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
+        let length = bytes.len();
+        self.pending.push(bytes);
+        self.pending_bytes += length;
+        if self.pending_bytes < WRITE_BYTES {
+            return Ok(());
+        }
+        let flushed = self.flush().await;
+        if flushed.is_err() {
+            self.pending.pop();
+            self.pending_bytes -= length;
+        }
+        flushed
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<(Upload, u64), StoreError> {
+        if let Err(error) = self.flush().await {
+            self.abort().await?;
+            return Err(error);
+        }
+        let (file, path, bytes, key) = (Arc::clone(&self.file), self.path.clone(), self.written_bytes, self.key.clone());
+        run_blocking("stage", &self.key, move || settle(&file, &path, bytes).map_err(|e| without_effect("stage", &key, &e))).await?;
+        let upload = Upload { id: format!("{STAGING}/{}", self.token), token: self.token, parts: Vec::new() };
+        Ok((upload, self.written_bytes))
+    }
+
+    async fn abort(self: Box<Self>) -> Result<(), StoreError> {
+        let (path, key) = (self.path.clone(), self.key.clone());
+        run_blocking("abort", &self.key, move || match fs::remove_file(path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(without_effect("abort", &key, &e)),
+            _ => Ok(()),
+        })
+        .await
+    }
+}

@@ -1,4 +1,0 @@
-//! STUB. In memory, with injected faults.
-/// A lake in memory.
-#[derive(Debug, Clone, Default)]
-pub struct MemoryStore {}
