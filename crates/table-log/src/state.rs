@@ -146,7 +146,7 @@ impl TableState {
                 for (entry, index) in body.duplicates.iter().zip(first..) {
                     self.duplicates.push(FileRef { seq: by, index }, entry.rows);
                 }
-                self.totals.duplicates += body.duplicate_rows;
+                add(&mut self.totals.duplicates, body.duplicate_rows);
             }
             Body::Derive(body) => {
                 let (window_start, revision) = (body.window_start, body.revision);
@@ -182,14 +182,14 @@ impl TableState {
     fn fold_append(&mut self, by: Seq, body: &AppendBody) {
         for range in &body.ranges {
             self.sources.take(range);
-            self.totals.rows += range.rows;
-            self.totals.quarantined += range.quarantined;
-            self.totals.skipped += range.skipped;
-            self.totals.absent += range.absent;
+            add(&mut self.totals.rows, range.rows);
+            add(&mut self.totals.quarantined, range.quarantined);
+            add(&mut self.totals.skipped, range.skipped);
+            add(&mut self.totals.absent, range.absent);
         }
         for (entry, index) in body.files.iter().zip(0..) {
             self.windows.append(entry, FileRef { seq: by, index });
-            self.totals.late_rows += if entry.late { entry.rows } else { 0 };
+            add(&mut self.totals.late_rows, if entry.late { entry.rows } else { 0 });
         }
         for (entry, index) in body.quarantine.iter().zip(body.files.len() as u32..) {
             self.quarantine.push(FileRef { seq: by, index }, entry.rows);
@@ -200,7 +200,7 @@ impl TableState {
         match action {
             RepairAction::Gap { source, range } => {
                 self.sources.skip_to(source, range.end);
-                self.totals.lost += range.end.0.abs_diff(range.start.0);
+                add(&mut self.totals.lost, range.end.0.abs_diff(range.start.0));
             }
             RepairAction::Restart { source } => {
                 self.sources.end(&source.topic);
@@ -222,7 +222,8 @@ impl TableState {
             }
             RepairAction::Lost { lost } => {
                 for &file in lost {
-                    self.totals.lost += self.forget(by, file);
+                    let rows = self.forget(by, file);
+                    add(&mut self.totals.lost, rows);
                 }
             }
         }
@@ -257,6 +258,11 @@ impl TableState {
     fn closes_now(&self) -> Option<Time> {
         Some(self.sources.watermark()? - self.table.as_ref()?.settings.allowed_lateness)
     }
+}
+
+/// Sums saturate: what they count comes from files that others wrote.
+fn add(sum: &mut u64, more: u64) {
+    *sum = sum.saturating_add(more);
 }
 
 /// Questions.
@@ -350,6 +356,23 @@ impl TableState {
     /// Whether the state still needs this file: live, late, in quarantine, a list of duplicates, or superseded and not vacuumed.
     pub fn names_file(&self, file: FileRef) -> bool {
         self.folder_of(file).is_some() || self.superseded.contains_key(&file)
+    }
+
+    /// All files that the state still needs (see [`TableState::names_file`]).
+    pub fn named_files(&self) -> impl Iterator<Item = FileRef> + '_ {
+        let data = self.windows.lake_partitions().flat_map(|(_, state)| state.live.refs().iter().chain(state.late.refs()));
+        let apart = self.quarantine.refs().iter().chain(self.duplicates.refs()).chain(self.superseded.keys());
+        data.chain(apart).copied()
+    }
+
+    /// Rows that a reader of the catalog may see of a window: those of its live files.
+    pub fn visible_rows(&self, window_start: Time) -> u64 {
+        self.windows.of_window(window_start).map(|(_, state)| state.live.rows_where(|_| true)).fold(0, u64::saturating_add)
+    }
+
+    /// Rows of a window that wait in `late/` for its next revision.
+    pub fn late_rows(&self, window_start: Time) -> u64 {
+        self.windows.of_window(window_start).map(|(_, state)| state.late.rows_where(|_| true)).fold(0, u64::saturating_add)
     }
 
     /// Records with files that no `published` names yet.

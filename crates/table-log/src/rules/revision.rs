@@ -40,11 +40,11 @@ fn check_revision(window: &WindowState, window_start: Time, revision: u32) -> Ch
     if expected == found { Ok(()) } else { Err(Stale::Revision { window_start, expected, found }.into()) }
 }
 
-/// Nothing that the revision rests on came after `through`: neither an open file nor a repair, nor the revision before.
+/// Nothing that the revision rests on came after `through`: neither an open file nor a repair of its inputs.
 fn check_base(state: &TableState, window: &WindowState, body: &SealBody) -> Check {
     let (window_start, through) = (body.window_start, body.through);
-    if let Some(repair) = window.repaired_by.max(window.revised_by).filter(|changed| *changed > through) {
-        return Err(moved(format!("window `{window_start}` was changed at seq `{repair}`, after `{through}`")));
+    if let Some(repair) = window.repaired_by.filter(|repair| *repair > through) {
+        return Err(moved(format!("window `{window_start}` was repaired at seq `{repair}`, after `{through}`")));
     }
     let mut open = state.windows.of_window(window_start).filter(|(_, s)| s.revision == 0).flat_map(|(_, s)| s.live.refs());
     match open.find(|file| file.seq > through) {

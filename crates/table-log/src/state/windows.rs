@@ -119,12 +119,22 @@ impl Windows {
         replaced
     }
 
-    /// Takes a file out of its lake partition. Its rows, if it was there.
+    /// Takes a file out of its lake partition. Its rows, if it was there. What has neither files nor a revision then is gone: nothing is left
+    /// to seal.
     pub(crate) fn remove(&mut self, file: FileRef, by: Seq) -> Option<u64> {
         let lake_partition = self.find(file)?.0.clone();
+        let window_start = lake_partition.window_start;
         let state = self.lake_partitions.get_mut(&lake_partition)?;
         let rows = state.live.remove(file).or_else(|| state.late.remove(file));
-        self.windows.entry(lake_partition.window_start).or_default().repaired_by = Some(by);
+        if state.revision == 0 && state.live.is_empty() && state.late.is_empty() {
+            self.lake_partitions.remove(&lake_partition);
+        }
+        let has_files = self.of_window(window_start).next().is_some();
+        let window = self.windows.entry(window_start).or_default();
+        window.repaired_by = Some(by);
+        if window.revision == 0 && !has_files {
+            self.windows.remove(&window_start);
+        }
         rows
     }
 }

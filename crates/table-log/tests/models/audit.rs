@@ -15,6 +15,7 @@ pub type Ref = (u8, u8);
 pub struct View {
     pub next_seq: u64,
     pub generation: u8,
+    pub schema_version: u8,
     /// Per kafka_partition of the current generation; `None`: not declared.
     pub next: Vec<Option<u8>>,
     pub partition_watermarks: Vec<Watermark>,
@@ -39,6 +40,7 @@ impl View {
         }
         Self {
             next_seq: state.next_seq.0,
+            schema_version: state.table.as_ref().map_or(0, |table| table.schema_version as u8),
             generation: current.map_or(0, |(generation, _)| generation as u8),
             next: partitions.clone().map(|p| partition(p).map(|state| state.next_offset.0 as u8)).collect(),
             partition_watermarks: partitions.map(|p| partition(p).and_then(|state| state.watermark)).collect(),
@@ -169,7 +171,14 @@ impl Audit {
     }
 
     fn read_revision(&mut self, seq: u8, entry: &Entry, (window, value, revision): (u8, u8, u8), through: u8) {
-        let files: Vec<u8> = entry.offer.files.iter().enumerate().filter(|(_, f)| f.value == value && f.folder == Folder::Revision(revision)).map(|(i, _)| i as u8).collect();
+        let files: Vec<u8> = entry
+            .offer
+            .files
+            .iter()
+            .enumerate()
+            .filter(|(_, f)| f.value == value && f.folder == Folder::Revision(revision))
+            .map(|(i, _)| i as u8)
+            .collect();
         let place = self.places.entry((window, value)).or_default();
         let broken = revision <= place.0 || place.1.iter().any(|(old, _)| *old > through);
         self.superseded.extend(place.1.iter().map(|file| (*file, seq)));
@@ -207,13 +216,18 @@ impl Audit {
             files
         };
         let filled = |map: &BTreeMap<(u8, u8), (u8, Vec<Ref>)>| -> Vec<((u8, u8), u8, Vec<Ref>)> {
-            map.iter().filter(|(_, (_, files))| !files.is_empty()).map(|(place, (revision, files))| (*place, *revision, sorted(files))).collect()
+            map.iter()
+                .filter(|(_, (_, files))| !files.is_empty())
+                .map(|(place, (revision, files))| (*place, *revision, sorted(files)))
+                .collect()
         };
         let waiting = |map: &BTreeMap<(u8, u8), Vec<Ref>>| -> Vec<((u8, u8), Vec<Ref>)> {
             map.iter().filter(|(_, files)| !files.is_empty()).map(|(place, files)| (*place, sorted(files))).collect()
         };
         let unpublished = unpublished(entries);
-        let next = (0u8..).zip(&view.next).all(|(p, next)| next.is_none() || *next == Some(self.next.get(&(view.generation, p)).copied().unwrap_or(0)));
+        let next = (0u8..)
+            .zip(&view.next)
+            .all(|(p, next)| next.is_none() || *next == Some(self.next.get(&(view.generation, p)).copied().unwrap_or(0)));
         let checks = [
             ("TL-1", "next seq", view.next_seq == entries.len() as u64),
             ("TL-2", "next offsets", next),

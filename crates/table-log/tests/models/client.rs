@@ -86,7 +86,8 @@ impl World {
 
     /// Drops all proposals of a process, discarding the files of those from `kept` on: no slot can hold them.
     fn drop_queue(&mut self, process: usize, kept: usize) {
-        let dropped: Vec<FileKey> = self.processes[process].queue.drain(..).skip(kept).flat_map(|offer| offer.file_keys().collect::<Vec<_>>()).collect();
+        let dropped: Vec<FileKey> =
+            self.processes[process].queue.drain(..).skip(kept).flat_map(|offer| offer.file_keys().collect::<Vec<_>>()).collect();
         for key in dropped {
             self.set_status(key, Status::Gone);
         }

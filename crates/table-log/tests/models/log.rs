@@ -111,6 +111,7 @@ fn name_fenced(fenced: &Fenced) -> &'static str {
     match fenced {
         Fenced::Discontinuous { .. } => "fenced: discontinuous",
         Fenced::SourceEnded { .. } => "fenced: source ended",
+        Fenced::WatermarkBack { .. } => "fenced: watermark back",
         Fenced::WindowClosed { .. } => "fenced: window closed",
         Fenced::Swept { .. } => "fenced: swept",
         Fenced::OldRegister { .. } => "fenced: old register",

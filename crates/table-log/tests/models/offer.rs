@@ -4,8 +4,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use table_log::key::{DataFolder, Key, Layout};
 use table_log::record::{
-    AppendBody, AppendRange, DeriveBody, DeriveInput, FileEntry, RegisterBody, RepairAction, RepairBody, RevisedPartition, SealBody, SourceBody,
-    SourceDeclaration, SweepBody, TableBody, TableSettings, Upload, VacuumBody,
+    AppendBody, AppendRange, DeriveBody, DeriveInput, FileEntry, RegisterBody, RepairAction, RepairBody, RevisedPartition, SealBody,
+    SourceBody, SourceDeclaration, SweepBody, TableBody, TableSettings, Upload, VacuumBody,
 };
 use table_log::{Body, FileRef, KafkaPartition, LakePartition, Offset, OffsetRange, Proposal, PutId, Seq, SourcePartition, TableName};
 use windowing::{Micros, Time, WindowSize};
@@ -63,7 +63,7 @@ pub struct Taken {
 /// What a proposal says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum What {
-    Table { lateness: u8 },
+    Table { version: u8, lateness: u8 },
     Declare { partitions: Vec<u8> },
     Append { taken: Vec<Taken> },
     Seal { window: u8, revision: u8, through: u8, values: Vec<u8>, dropped: u64 },
@@ -136,7 +136,7 @@ impl Offer {
 
     fn body(&self, values: u8) -> Body {
         match &self.what {
-            What::Table { lateness } => Body::Table(table_body(*lateness, values)),
+            What::Table { version, lateness } => Body::Table(table_body(*version, *lateness, values)),
             What::Declare { partitions } => {
                 Body::Source(SourceBody { sources: vec![declaration(1, partitions.iter().copied())], retired: vec![] })
             }
@@ -152,14 +152,17 @@ impl Offer {
             What::Derive { window, revision, inputs } => Body::Derive(DeriveBody {
                 window_start: tick(*window),
                 revision: u32::from(*revision),
-                inputs: inputs.iter().map(|(w, r)| DeriveInput { table: "s".into(), window_start: tick(*w), revision: u32::from(*r) }).collect(),
+                inputs: inputs
+                    .iter()
+                    .map(|(w, r)| DeriveInput { table: "s".into(), window_start: tick(*w), revision: u32::from(*r) })
+                    .collect(),
                 transform_sha256: "0".repeat(64),
                 lake_partitions: self.revised(*window, &[0], values),
             }),
             What::Register { shows, full } => Body::Register(RegisterBody { shows: Seq(u64::from(*shows)), full: *full }),
-            What::Vacuum { files } => {
-                Body::Vacuum(VacuumBody { files: files.iter().map(|(s, i)| FileRef { seq: Seq(u64::from(*s)), index: u32::from(*i) }).collect() })
-            }
+            What::Vacuum { files } => Body::Vacuum(VacuumBody {
+                files: files.iter().map(|(s, i)| FileRef { seq: Seq(u64::from(*s)), index: u32::from(*i) }).collect(),
+            }),
             What::Sweep { before } => Body::Sweep(SweepBody { before: Seq(u64::from(*before)) }),
             What::Restart { generation, partitions } => Body::Repair(RepairBody {
                 actor: "someone".into(),
@@ -229,7 +232,7 @@ impl Offer {
 }
 
 fn layout(values: u8) -> Layout {
-    let TableSettings { window, partition_by, .. } = table_body(0, values).settings;
+    let TableSettings { window, partition_by, .. } = table_body(1, 0, values).settings;
     Layout { table: TableName("s".into()), window, partition_by }
 }
 
@@ -238,11 +241,7 @@ pub fn tick(ticks: u8) -> Time {
 }
 
 pub fn source_partition(generation: u8, kafka_partition: u8) -> SourcePartition {
-    SourcePartition {
-        topic: TOPIC.into(),
-        generation: u32::from(generation),
-        kafka_partition: KafkaPartition(i32::from(kafka_partition)),
-    }
+    SourcePartition { topic: TOPIC.into(), generation: u32::from(generation), kafka_partition: KafkaPartition(i32::from(kafka_partition)) }
 }
 
 pub fn lake_partition(window: u8, value: u8, values: u8) -> LakePartition {
@@ -262,9 +261,9 @@ fn declaration(generation: u32, partitions: impl Iterator<Item = u8>) -> SourceD
     }
 }
 
-fn table_body(lateness: u8, values: u8) -> TableBody {
+fn table_body(version: u8, lateness: u8, values: u8) -> TableBody {
     TableBody {
-        schema_version: 1,
+        schema_version: u32::from(version),
         avro_schema: r#"{"type":"record","name":"r","fields":[]}"#.into(),
         columns: vec![],
         settings: TableSettings {

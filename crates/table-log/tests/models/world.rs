@@ -38,11 +38,19 @@ pub enum Step {
 #[derive(Clone, Debug)]
 pub enum Role {
     /// Takes so many records of such kafka_partitions at once; reports such kafka_partitions idle up to such a tick.
-    Writer { takes: Vec<Vec<(u8, u8)>>, idle: Vec<(u8, u8)> },
-    Sealer { seals: bool, vacuums: bool },
+    Writer {
+        takes: Vec<Vec<(u8, u8)>>,
+        idle: Vec<(u8, u8)>,
+    },
+    Sealer {
+        seals: bool,
+        vacuums: bool,
+    },
     Sweeper,
     Registrar,
-    Person { steps: Vec<Step> },
+    Person {
+        steps: Vec<Step>,
+    },
     Deriver,
 }
 
@@ -284,7 +292,9 @@ impl World {
         let sweeping = scenario.has_sweeper();
         let known = |key: &FileKey| {
             let is_it = |offer: &Arc<Offer>| offer.id == key.offer;
-            self.log.audit.offers.contains(&key.offer) || self.requests.iter().any(is_it) || self.processes.iter().any(|p| p.queue.iter().any(is_it))
+            self.log.audit.offers.contains(&key.offer)
+                || self.requests.iter().any(is_it)
+                || self.processes.iter().any(|p| p.queue.iter().any(is_it))
         };
         self.files.retain(|key, (_, status)| match status {
             Status::Published => true,
@@ -301,7 +311,7 @@ impl World {
     /// The settings' allowed lateness in the first `fold` records.
     pub fn lateness(&self, fold: u8) -> u8 {
         let tables = self.log.entries[..usize::from(fold)].iter().rev();
-        let lateness = tables.filter_map(|entry| if let What::Table { lateness } = entry.offer.what { Some(lateness) } else { None });
+        let lateness = tables.filter_map(|entry| if let What::Table { lateness, .. } = entry.offer.what { Some(lateness) } else { None });
         lateness.into_iter().next().unwrap_or(0)
     }
 }

@@ -1,0 +1,112 @@
+//! Runs a scenario to its end and says what was covered.
+use crate::offer::{Offer, OfferId, StagedFile, What};
+use crate::world::{Action, Actor, Lake, Role, Scenario, World};
+use stateright::{Checker, HasDiscoveries, Model, Path};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// No model may grow beyond this: a run that is cut proves nothing, and is failed.
+const MOST_STATES: usize = 6_000_000;
+
+/// Explores all states of a scenario, prints its bounds, fails on a broken property, on a cut, and on what never happened.
+pub fn holds(scenario: Scenario) {
+    let (name, must_happen) = (scenario.name, scenario.must_happen);
+    let (broken, happened) = explore(scenario);
+    if let Some((property, path)) = broken.into_iter().next() {
+        panic!("`{property}` is broken in the model `{}`:\n{}", name, trace(&path));
+    }
+    for what in must_happen {
+        assert!(
+            happened.contains_key(what),
+            "`{what}` never happened in the model `{}`, so it shows less than it says: {happened:?}",
+            name
+        );
+    }
+}
+
+/// The broken properties with a shortest path to each.
+pub fn explore(scenario: Scenario) -> (HashMap<&'static str, Path<World, Action>>, BTreeMap<&'static str, u64>) {
+    let bounds = bounds(&scenario);
+    let name = scenario.name;
+    let run = Lake::new(scenario)
+        .checker()
+        .finish_when(HasDiscoveries::AnyFailures)
+        .target_state_count(MOST_STATES)
+        .timeout(Duration::from_secs(600))
+        .spawn_bfs()
+        .join();
+    let (states, unique) = (run.state_count(), run.unique_state_count());
+    let lake = run.model();
+    let happened = lake.happened.lock().expect("no panic while locked").clone();
+    println!("{name}: {unique} states, {states} steps, depth {}, {} plans; {bounds}\n  {happened:?}", run.max_depth(), lake.book.planned());
+    let broken = run.discoveries();
+    assert!(
+        !broken.is_empty() || (states < MOST_STATES && run.is_done()),
+        "the model `{name}` was cut at {states} steps: narrow its bounds"
+    );
+    (broken, happened)
+}
+
+/// The path's steps, one per line, with the proposals that they made, and what is wrong at its end.
+pub fn trace(path: &Path<World, Action>) -> String {
+    let mut text = String::new();
+    let mut last = None;
+    for (world, action) in path.clone().into_vec() {
+        if let Some(action) = action {
+            text += &format!("  {action:?}\n");
+        }
+        last = Some(world);
+    }
+    let last = last.expect("a path has a state");
+    for entry in &last.log.entries {
+        text += &format!("  log {}: {:?} {:?} files {:?}\n", entry.record.seq, entry.offer.id, entry.offer.what, entry.offer.files);
+    }
+    text += &format!("  faults {:?}\n  files {:?}\n  catalog {:?} seen {:?}\n", last.log.audit.faults, last.files, last.catalog, last.seen);
+    text
+}
+
+fn bounds(scenario: &Scenario) -> String {
+    let records: usize = scenario.rows.iter().map(Vec::len).sum();
+    let actors: Vec<String> = scenario
+        .actors
+        .iter()
+        .map(|actor| format!("{} ({} offers, {} faults, {} queued)", role(actor), actor.offers, actor.faults, actor.pipeline))
+        .collect();
+    format!(
+        "{} kafka_partitions, {records} records, {} windows, {} preset records; {}",
+        scenario.rows.len(),
+        scenario.windows,
+        scenario.preset.len(),
+        actors.join(", ")
+    )
+}
+
+fn role(actor: &Actor) -> &'static str {
+    match actor.role {
+        Role::Writer { .. } => "writer",
+        Role::Sealer { .. } => "sealer",
+        Role::Sweeper => "sweeper",
+        Role::Registrar => "registrar",
+        Role::Person { .. } => "person",
+        Role::Deriver => "deriver",
+    }
+}
+
+/// A process of a scenario.
+pub fn actor(role: Role, offers: u8, faults: u8) -> Actor {
+    Actor { role, offers, faults, pipeline: 1 }
+}
+
+/// A preset record: its files were staged on the record before it.
+pub fn record(seq: u8, what: What, files: Vec<StagedFile>) -> Arc<Offer> {
+    Offer::new(OfferId { process: 200, number: seq }, vec![], what, files)
+}
+
+/// The first two records of every source table.
+pub fn declared(lateness: u8, kafka_partitions: u8) -> Vec<Arc<Offer>> {
+    vec![
+        record(0, What::Table { version: 1, lateness }, vec![]),
+        record(1, What::Declare { partitions: (0..kafka_partitions).collect() }, vec![]),
+    ]
+}
