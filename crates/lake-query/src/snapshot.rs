@@ -1,0 +1,129 @@
+//! Which files a table consists of, as of one state of its log.
+use crate::LakeQueryError;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::datasource::table_schema::TableSchema as ScanSchema;
+use futures::{StreamExt, TryStreamExt, stream};
+use lake_store::{LakeStore, TableLog};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use table_log::key::Layout;
+use table_log::record::{FileEntry, TableSettings};
+use table_log::{FileRef, LakePartition, TableState};
+use windowing::{Time, WindowSize};
+
+/// Questions about unpublished files in flight at once.
+const HEADS_IN_FLIGHT: usize = 16;
+
+/// A file of a snapshot.
+#[derive(Debug)]
+pub(crate) struct SnapshotFile {
+    pub(crate) key: String,
+    pub(crate) seq: u64,
+    pub(crate) bytes: u64,
+    pub(crate) rows: u64,
+    pub(crate) partition_values: Vec<Option<String>>,
+    pub(crate) event_time_min: Time,
+    pub(crate) event_time_max: Time,
+}
+
+/// A SQL table: its schema and files.
+#[derive(Debug)]
+pub(crate) struct SnapshotTable {
+    pub(crate) name: String,
+    pub(crate) schema: ScanSchema,
+    /// The column that the files' event times bound; `None` for quarantine.
+    pub(crate) event_time: Option<String>,
+    pub(crate) files: Vec<SnapshotFile>,
+    /// Files of committed records that nobody published yet.
+    pub(crate) left_out: usize,
+}
+
+/// Columns of a table's data files: those of its schema without the partition columns, then identity.
+///
+/// # Errors
+/// The schema in the log cannot be parsed by this program.
+pub fn file_schema(table: &str, avro_schema: &str, settings: &TableSettings) -> Result<SchemaRef, LakeQueryError> {
+    let parsed =
+        event_schema::TableSchema::parse(avro_schema).map_err(|e| LakeQueryError::Schema { table: table.to_owned(), detail: e.to_string() })?;
+    let partition_by: BTreeSet<String> = settings.partition_by.iter().map(|c| c.to_lowercase()).collect();
+    let data = parsed.arrow().fields().iter().filter(|f| !partition_by.contains(f.name())).map(Arc::clone);
+    let identity = event_schema::identity_fields().into_iter().map(Arc::new);
+    Ok(Arc::new(Schema::new(data.chain(identity).collect::<Vec<FieldRef>>())))
+}
+
+/// Columns of quarantine files, identity included.
+pub fn quarantine_file_schema() -> SchemaRef {
+    event_schema::quarantine_schema()
+}
+
+/// The two SQL tables of a log: the table and its quarantine. Empty while the log has no `table` record.
+pub(crate) async fn resolve(store: &Arc<dyn LakeStore>, log: &TableLog) -> Result<Vec<SnapshotTable>, LakeQueryError> {
+    let state = log.state();
+    let Some(table) = &state.table else {
+        return Ok(Vec::new());
+    };
+    let name = log.table().0.clone();
+    let settings = &table.settings;
+    let layout = Layout { table: log.table().clone(), window: settings.window, partition_by: settings.partition_by.clone() };
+    let data_refs: Vec<FileRef> = state.live_files().flat_map(|(_, _, refs)| refs.iter().copied()).collect();
+    let (files, left_out) = present_files(store, log, &state, &data_refs, &layout).await?;
+    let data = SnapshotTable {
+        schema: scan_schema(file_schema(&name, &table.avro_schema, settings)?, &layout),
+        event_time: Some(settings.event_time.as_ref().map_or_else(|| "_kafka_timestamp".to_owned(), |c| c.to_lowercase())),
+        name: name.clone(),
+        files,
+        left_out,
+    };
+    let day = WindowSize::DAY;
+    let layout = Layout { table: log.table().clone(), window: day, partition_by: Vec::new() };
+    let (files, left_out) = present_files(store, log, &state, state.quarantine_files(), &layout).await?;
+    let quarantine = SnapshotTable {
+        schema: scan_schema(quarantine_file_schema(), &layout),
+        event_time: None,
+        name: format!("{name}_quarantine"),
+        files,
+        left_out,
+    };
+    Ok(vec![data, quarantine])
+}
+
+fn scan_schema(file_schema: SchemaRef, layout: &Layout) -> ScanSchema {
+    let any = LakePartition { window_start: Time(0), values: vec![None; layout.partition_by.len()] };
+    let columns: Vec<FieldRef> =
+        layout.partition_values(&any).into_iter().map(|(column, _)| Arc::new(Field::new(column, DataType::Utf8, true))).collect();
+    ScanSchema::builder(file_schema).with_table_partition_cols(columns).build()
+}
+
+/// Resolves references; leaves out, and counts, files of unpublished records that are not there yet.
+async fn present_files(
+    store: &Arc<dyn LakeStore>,
+    log: &TableLog,
+    state: &TableState,
+    refs: &[FileRef],
+    layout: &Layout,
+) -> Result<(Vec<SnapshotFile>, usize), LakeQueryError> {
+    let entries = log.files(refs).await?;
+    let unpublished = state.unpublished();
+    let checked: Vec<Option<SnapshotFile>> = stream::iter(refs.iter().zip(entries))
+        .map(|(file, entry)| async move {
+            let there = !unpublished.contains(&file.seq) || store.head(&entry.key).await.map_err(lake_store::TableLogError::from)?.is_some();
+            Ok::<_, LakeQueryError>(there.then(|| snapshot_file(file.seq.0, entry, layout)))
+        })
+        .buffered(HEADS_IN_FLIGHT)
+        .try_collect()
+        .await?;
+    let left_out = checked.iter().filter(|f| f.is_none()).count();
+    Ok((checked.into_iter().flatten().collect(), left_out))
+}
+
+fn snapshot_file(seq: u64, entry: FileEntry, layout: &Layout) -> SnapshotFile {
+    SnapshotFile {
+        partition_values: layout.partition_values(&entry.lake_partition).into_iter().map(|(_, value)| value).collect(),
+        key: entry.key,
+        seq,
+        bytes: entry.bytes,
+        rows: entry.rows,
+        event_time_min: entry.event_time_min,
+        event_time_max: entry.event_time_max,
+    }
+}
