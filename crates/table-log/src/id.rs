@@ -54,6 +54,12 @@ pub struct PutId(pub String);
 #[serde(transparent)]
 pub struct TableName(pub String);
 
+impl std::fmt::Display for TableName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl TableName {
     /// Longest name in bytes.
     pub const MAX_BYTES: usize = 128;
