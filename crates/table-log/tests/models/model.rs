@@ -37,15 +37,15 @@ impl Model for Lake {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("TL-1 the log is dense, each record folds and is in it once", |_, world| holds(&world.log, "TL-1")),
-            Property::always("TL-2 taken ranges tile", |_, world| holds(&world.log, "TL-2")),
-            Property::always("TL-3 each taken offset is in exactly one place", |_, world| holds(&world.log, "TL-3")),
-            Property::always("TL-4 each named file exists or can be published", |_, world| world.named_files_exist()),
-            Property::always("TL-5 each visible file is named by the log", |_, world| world.visible_files_are_named()),
-            Property::always("TM-1 watermarks do not go back, closed windows stay closed", |_, world| holds(&world.log, "TM-1")),
-            Property::always("TM-3 derived revisions move to newer inputs", |_, world| holds(&world.log, "TM-3")),
-            Property::always("TM-4 what a reader sees of a window never shrinks", |_, world| world.nothing_shrinks()),
-            Property::always("CT-1 the catalog names published revisions", |_, world| world.catalog_is_readable()),
+            Property::always("TL-1 the log is dense, each record folds and is in it once", |_: &Self, world: &World| holds(&world.log, "TL-1")),
+            Property::always("TL-2 taken ranges tile", |_: &Self, world: &World| holds(&world.log, "TL-2")),
+            Property::always("TL-3 each taken offset is in exactly one place", |_: &Self, world: &World| holds(&world.log, "TL-3")),
+            Property::always("TL-4 each named file exists or can be published", |_: &Self, world: &World| world.named_files_exist()),
+            Property::always("TL-5 each visible file is named by the log", |_: &Self, world: &World| world.visible_files_are_named()),
+            Property::always("TM-1 watermarks do not go back, closed windows stay closed", |_: &Self, world: &World| holds(&world.log, "TM-1")),
+            Property::always("TM-3 derived revisions move to newer inputs", |_: &Self, world: &World| holds(&world.log, "TM-3")),
+            Property::always("TM-4 what a reader sees of a window never shrinks", |_: &Self, world: &World| world.nothing_shrinks()),
+            Property::always("CT-1 the catalog names published revisions", |_: &Self, world: &World| world.catalog_is_readable()),
         ]
     }
 }
