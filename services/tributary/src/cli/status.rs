@@ -5,4 +5,7 @@ use clap::Args;
 pub struct StatusArgs {
     /// Tables to show; without any, all
     pub tables: Vec<String>,
+    /// Show each kafka_partition
+    #[arg(long)]
+    pub partitions: bool,
 }

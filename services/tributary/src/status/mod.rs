@@ -1,10 +1,156 @@
-//! `tributary status`
+//! `tributary status`: what each table holds and how far it is behind.
+//!
+//! *Lag* is in records: the log end offset in Kafka minus the log's next offset, summed over the kafka_partitions of sources that still take
+//! appends. *Delay* is in seconds: how long the oldest record that is not in the lake has been in Kafka (this machine's clock minus its Kafka
+//! timestamp); 0 when the lag is 0. Both are unknown while Kafka cannot be reached.
+mod behind;
+mod show;
+
 use crate::cli::StatusArgs;
 use crate::context::Context;
 use crate::output::ExitCode;
+use crate::table::differences;
+use anyhow::Context as _;
+use behind::Behind;
+use serde::Serialize;
+use service_runtime::settings::TableConfig;
+use table_log::{SourcePartition, TableName, TableState};
+
+/// Status of a table.
+#[derive(Debug, Default, Serialize)]
+pub struct TableStatus {
+    /// The table.
+    pub table: String,
+    /// Newest record of its log; `None`: the table has no log yet.
+    pub newest_seq: Option<u64>,
+    /// When that record was made.
+    pub newest_at: Option<String>,
+    /// Offsets that became rows, late ones included.
+    pub rows: u64,
+    /// Rows behind the watermark, which wait for the next revision.
+    pub late_rows: u64,
+    /// Records in quarantine.
+    pub quarantined: u64,
+    /// Offsets left out by a setting.
+    pub skipped: u64,
+    /// Offsets that Kafka never delivers.
+    pub absent: u64,
+    /// Offsets declared lost.
+    pub lost: u64,
+    /// Records that are not taken yet; `None`: Kafka cannot be reached.
+    pub lag_records: Option<u64>,
+    /// How long the oldest of them has been in Kafka; `None`: unknown.
+    pub delay_seconds: Option<f64>,
+    /// The table's watermark; `None`: some kafka_partition has not reported yet.
+    pub watermark: Option<String>,
+    /// Windows with rows that are open.
+    pub open_windows: u64,
+    /// Windows with rows that are closed.
+    pub closed_windows: u64,
+    /// Committed records whose files are not known to be in place.
+    pub unpublished_records: u64,
+    /// Settings that differ from the log, which the services follow.
+    pub drift: Vec<String>,
+    /// Its kafka_partitions.
+    pub kafka_partitions: Vec<PartitionStatus>,
+}
+
+/// Status of a source kafka_partition.
+#[derive(Clone, Debug, Serialize)]
+pub struct PartitionStatus {
+    /// Topic, kafka_partition, generation.
+    #[serde(flatten)]
+    pub source: SourcePartition,
+    /// Its topic takes no more appends.
+    pub ended: bool,
+    /// First offset that is not in the log.
+    pub next_offset: i64,
+    /// End of the kafka_partition in Kafka.
+    pub log_end_offset: Option<i64>,
+    /// The difference.
+    pub lag_records: Option<u64>,
+    /// See [`TableStatus::delay_seconds`].
+    pub delay_seconds: Option<f64>,
+    /// Its watermark.
+    pub watermark: Option<String>,
+}
 
 /// Runs the command.
 pub async fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<ExitCode> {
-    let _ = (args, context);
-    anyhow::bail!("`status` is not part of this build")
+    let mut tables = Vec::new();
+    for (table, config) in context.tables(&args.tables)? {
+        tables.push(of_log(&table, config, context).await?);
+    }
+    let sources: Vec<SourcePartition> = tables.iter().flat_map(|t| &t.kafka_partitions).filter(|p| !p.ended).map(|p| p.source.clone()).collect();
+    let nexts = tables.iter().flat_map(|t| &t.kafka_partitions).filter(|p| !p.ended).map(|p| p.next_offset);
+    let asked: Vec<(SourcePartition, i64)> = sources.into_iter().zip(nexts).collect();
+    let config = context.kafka();
+    let behind = tokio::task::spawn_blocking(move || behind::ask(&config, &asked)).await.context("ask Kafka")?;
+    match behind {
+        Ok(answers) => tables.iter_mut().for_each(|table| add_behind(table, &answers)),
+        Err(error) => context.output.note(&format!("lag and delay are unknown: {error:#}")),
+    }
+    if context.output.is_json() {
+        context.output.json(&serde_json::json!({ "tables": tables }))?;
+    } else {
+        show::tables(&tables, args.partitions, context.output);
+    }
+    Ok(ExitCode::Done)
+}
+
+async fn of_log(table: &TableName, config: &TableConfig, context: &Context) -> anyhow::Result<TableStatus> {
+    let log = context.log(table, true).await?;
+    let state = log.state();
+    let mut status = TableStatus { table: table.0.clone(), kafka_partitions: partitions(&state), ..TableStatus::default() };
+    if let Some(seq) = state.newest_seq() {
+        status.newest_seq = Some(seq.0);
+        status.newest_at = Some(log.record(seq).await?.at.to_string());
+    }
+    let totals = state.totals();
+    status.rows = totals.rows;
+    status.late_rows = state.windows().map(|(window_start, _, _)| state.late_rows(window_start)).sum();
+    status.quarantined = totals.quarantined;
+    status.skipped = totals.skipped;
+    status.absent = totals.absent;
+    status.lost = totals.lost;
+    status.watermark = state.watermark().map(|t| t.to_string());
+    status.closed_windows = state.windows().filter(|(_, _, closed)| *closed).count() as u64;
+    status.open_windows = state.windows().count() as u64 - status.closed_windows;
+    status.unpublished_records = state.unpublished().len() as u64;
+    if let Some(body) = &state.table {
+        status.drift = differences(body, config, context)?.iter().map(ToString::to_string).collect();
+    }
+    Ok(status)
+}
+
+fn partitions(state: &TableState) -> Vec<PartitionStatus> {
+    let mut all = Vec::new();
+    for (topic, generation, source) in state.sources() {
+        for (&kafka_partition, partition) in &source.partitions {
+            all.push(PartitionStatus {
+                source: SourcePartition { topic: topic.to_owned(), generation, kafka_partition },
+                ended: source.ended,
+                next_offset: partition.next_offset.0,
+                log_end_offset: None,
+                lag_records: None,
+                delay_seconds: None,
+                watermark: partition.watermark.map(|t| t.to_string()),
+            });
+        }
+    }
+    all
+}
+
+fn add_behind(table: &mut TableStatus, answers: &[(SourcePartition, Behind)]) {
+    for partition in &mut table.kafka_partitions {
+        if let Some((_, behind)) = answers.iter().find(|(source, _)| *source == partition.source) {
+            partition.log_end_offset = Some(behind.log_end_offset);
+            partition.lag_records = Some(behind.lag_records);
+            partition.delay_seconds = behind.delay_seconds;
+        }
+    }
+    let current = || table.kafka_partitions.iter().filter(|p| !p.ended);
+    table.lag_records = current().map(|p| p.lag_records).sum();
+    let delays: Option<Vec<f64>> = current().map(|p| p.delay_seconds).collect();
+    table.delay_seconds = delays.map(|delays| delays.into_iter().fold(0.0, f64::max));
 }

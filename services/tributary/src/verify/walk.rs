@@ -1,0 +1,179 @@
+//! The order of the checks: records, files, orphans, group, contents.
+use super::contents::{Contents, KafkaRows, RowShape};
+use super::entry::{NamedKeys, check_entries};
+use super::files::{RecordFiles, check_files};
+use super::group::check_group;
+use super::identity::RecordOffsets;
+use super::lake::{Found, Lake};
+use super::ledger::Ledger;
+use super::orphans::check_orphans;
+use super::records;
+use super::report::Report;
+use crate::output::Output;
+use anyhow::Context;
+use event_schema::{Limits, SchemaFolder};
+use kafka_io::{Admin, KafkaConfig};
+use std::sync::Arc;
+use table_log::{Body, Record, Seq};
+
+/// How to ask Kafka.
+#[derive(Debug)]
+pub struct KafkaAccess {
+    /// The cluster.
+    pub config: KafkaConfig,
+    /// `--kafka`: not reaching it is an error, and contents are compared.
+    pub required: bool,
+    /// Schemas to decode with, when contents are compared.
+    pub schemas: Option<Arc<SchemaFolder>>,
+    /// Bounds of decoding, as the writer has them.
+    pub limits: Limits,
+    /// The table leaves out records without value.
+    pub skip_tombstones: bool,
+}
+
+/// One verification of one table.
+#[derive(Debug)]
+pub struct Verification {
+    /// The table's objects.
+    pub lake: Lake,
+    /// Read the identity of every row.
+    pub deep: bool,
+    /// First record whose files are looked at.
+    pub since: u64,
+    /// The cluster.
+    pub kafka: KafkaAccess,
+    /// For progress.
+    pub output: Output,
+}
+
+impl Verification {
+    /// Runs all checks that were asked for.
+    pub fn run(&self) -> anyhow::Result<Report> {
+        let mut report = Report { table: self.lake.table.0.clone(), ..Report::default() };
+        let seqs = self.lake.record_seqs()?;
+        let mut ledger = Ledger::new(self.lake.table.clone());
+        let mut named = NamedKeys::default();
+        let progress = self.output.progress("log records", Some(seqs.len() as u64));
+        records::walk(&self.lake, &seqs, &mut report, &progress, |record, report| {
+            ledger.take(record, report);
+            check_entries(record, ledger.layout().as_ref(), &mut named, report);
+        })?;
+        drop(progress);
+        if seqs.is_empty() {
+            report.note("the table has no log yet");
+        }
+        let admin = self.admin(&mut report)?;
+        let mut contents = self.contents(&ledger, admin.as_ref(), &mut report)?;
+        self.check_all_files(&seqs, &ledger, contents.as_mut(), &mut report)?;
+        let tail = seqs.last().map_or(Seq(0), |last| Seq(last.0 + 1));
+        check_orphans(&self.lake, &mut named, tail, &mut report, &self.output.progress("objects", None))?;
+        if let Some(admin) = &admin {
+            check_offsets_of_group(self, admin, &ledger, &mut report)?;
+        }
+        if let (Some(contents), Some(table), Some(schemas)) = (&mut contents, &ledger.table, &self.kafka.schemas) {
+            let mut rows = KafkaRows::new(&self.kafka, table, Arc::clone(schemas))?;
+            let progress = self.output.progress("records from Kafka", None);
+            contents.compare(&mut rows, (&self.lake, &ledger), &mut report, &progress)?;
+        }
+        Ok(report)
+    }
+
+    fn admin(&self, report: &mut Report) -> anyhow::Result<Option<Admin>> {
+        match Admin::new(&self.kafka.config).and_then(|admin| admin.cluster_id().map(|_| admin)) {
+            Ok(admin) => Ok(Some(admin)),
+            Err(error) if self.kafka.required => Err(error).context("reach Kafka"),
+            Err(error) => {
+                report.note(format!("TL-6 was not checked: {error}"));
+                Ok(None)
+            }
+        }
+    }
+
+    fn contents(&self, ledger: &Ledger, admin: Option<&Admin>, report: &mut Report) -> anyhow::Result<Option<Contents>> {
+        let (Some(admin), Some(table), true) = (admin, &ledger.table, self.kafka.required) else {
+            return Ok(None);
+        };
+        let shape = RowShape::new(&self.lake.table.0, table)?;
+        let mut contents = Contents::new(shape, ledger, admin, report)?;
+        if self.since > 0 {
+            contents.leave_out_before(Seq(self.since));
+        }
+        Ok(Some(contents))
+    }
+
+    /// Second walk: the files, now that it is known which of them later records removed or published.
+    fn check_all_files(&self, seqs: &[Seq], ledger: &Ledger, mut contents: Option<&mut Contents>, report: &mut Report) -> anyhow::Result<()> {
+        let seqs: Vec<Seq> = seqs.iter().copied().filter(|seq| seq.0 >= self.since).collect();
+        let progress = self.output.progress("files by record", Some(seqs.len() as u64));
+        for seq in seqs {
+            progress.add(1);
+            if let Found::Record(record) = self.lake.record(seq)? {
+                self.check_record_files(&record, ledger, contents.as_deref_mut(), report)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_record_files(&self, record: &Record, ledger: &Ledger, contents: Option<&mut Contents>, report: &mut Report) -> anyhow::Result<()> {
+        let files = check_files(&self.lake, record, ledger, report)?;
+        if self.deep {
+            self.check_identity(record, &files, ledger, report)?;
+        }
+        if let Some(contents) = contents
+            && matches!(record.body, Body::Append(_) | Body::Repair(_))
+        {
+            for file in &files.present {
+                contents.add_file(file, report)?;
+            }
+            if !files.complete {
+                contents.leave_out(record.seq);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_identity(&self, record: &Record, files: &RecordFiles<'_>, ledger: &Ledger, report: &mut Report) -> anyhow::Result<()> {
+        let Body::Append(body) = &record.body else {
+            return Ok(());
+        };
+        if ledger.vacuumed.contains(&record.seq) {
+            report.checked("records with vacuumed files, not read", 1);
+            return Ok(());
+        }
+        let mut offsets = RecordOffsets::new(record.seq, body);
+        for file in &files.present {
+            offsets.read(file, ledger, false, report)?;
+        }
+        for refiled in ledger.refiled.get(&record.seq).into_iter().flatten() {
+            self.read_refiled(refiled.seq, &mut offsets, ledger, report)?;
+        }
+        if files.complete {
+            offsets.finish(ledger.lost_rows.get(&record.seq).copied().unwrap_or(0), report);
+        } else {
+            report.checked("records with files missing or not published, not counted", 1);
+        }
+        Ok(())
+    }
+
+    /// The replacements of a record's lost files; they are checked as files of their own record too.
+    fn read_refiled(&self, seq: Seq, offsets: &mut RecordOffsets<'_>, ledger: &Ledger, report: &mut Report) -> anyhow::Result<()> {
+        let Found::Record(record) = self.lake.record(seq)? else {
+            return Ok(());
+        };
+        for file in check_files(&self.lake, &record, ledger, &mut Report::default())?.present {
+            offsets.read(&file, ledger, true, report)?;
+        }
+        Ok(())
+    }
+}
+
+fn check_offsets_of_group(verification: &Verification, admin: &Admin, ledger: &Ledger, report: &mut Report) -> anyhow::Result<()> {
+    match check_group(admin, &verification.lake.table, ledger, report) {
+        Err(error) if verification.kafka.required => Err(error),
+        Err(error) => {
+            report.note(format!("TL-6 was not checked: {error}"));
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
