@@ -1,6 +1,8 @@
 //! Object keys: built here only, each with a parser. All keys are under the lake root and start with `<table>/`.
 
 mod escape;
+#[cfg(test)]
+mod tests;
 
 pub use escape::{MAX_ESCAPED_BYTES, NULL_VALUE, partition_value, partition_value_fits};
 

@@ -42,7 +42,7 @@ fn push_hex(text: &mut String, byte: u8) {
     text.push(char::from(DIGITS[usize::from(byte & 15)]));
 }
 
-/// The inverse of [`escape`]; `None` if the text is not exactly what `escape` writes for some value.
+/// The inverse of [`escape`]; `None` if the text is not exactly what `escape` writes for some value that is not empty.
 pub(super) fn unescape(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -57,7 +57,7 @@ pub(super) fn unescape(text: &str) -> Option<String> {
         }
     }
     let value = String::from_utf8(bytes).ok()?;
-    (escape(&value) == text).then_some(value)
+    (!value.is_empty() && escape(&value) == text).then_some(value)
 }
 
 /// A value, or NULL, as a path segment's right side. The empty string is written as NULL (see [`partition_value`]).
@@ -72,7 +72,6 @@ pub(super) fn value_text(value: Option<&str>) -> String {
 pub(super) fn parse_value(text: &str) -> Option<Option<String>> {
     match text {
         NULL_VALUE => Some(None),
-        "" => None,
         text => unescape(text).map(Some),
     }
 }
