@@ -1,1 +1,184 @@
-//! lake-writer
+//! lake-writer: from Kafka topics to files in the lake, each record exactly once.
+//!
+//! ```text
+//!                 ┌────────────── shard (thread) ──────────────┐   ┌──────── runtime ────────┐
+//! Kafka ─batches─▶│ take ─▶ refuse ─▶ route ─▶ buffer ─▶ policy│──▶│ stage ─▶ commit ─▶ publish│─▶ table log, files
+//!                 │  │offsets  │quarantine                      │   └─────────────────────────┘
+//!                 └──┴─────────┴───────────────────────────────┘
+//! ```
+//! [`run`] runs one writer per table: [`bootstrap`] makes the log's first records, then each [`shard`] (one per core) is a group member with
+//! its own consumer, decoder, buffers and commits. All share the fold and the memory budget.
+//!
+//! What gives exactly-once is not here but in the log: an append is valid only if every range starts at the log's next offset. A shard
+//! only has to start from the log, propose exactly what it took, and drop what it built on a proposal that was not committed.
+//!
+//! Decisions are pure and in modules of their own: [`offsets`] (continuity, absent offsets, idleness), [`refuse`], [`route`] (lake partition, lateness),
+//! [`policy`] (when to commit), [`identity`] (is the topic still the same). Architecture Invariant: only [`shard`], [`commit`], [`stage`],
+//! [`bootstrap`] and [`table`] touch Kafka, the store or the clock.
+pub mod bootstrap;
+pub mod budget;
+pub mod buffer;
+pub mod commit;
+pub mod context;
+pub mod encode;
+pub mod error;
+pub mod identity;
+pub mod metrics;
+pub mod offsets;
+pub mod partition_value;
+pub mod policy;
+pub mod quarantine;
+pub mod refuse;
+pub mod route;
+pub mod rules;
+pub mod settings;
+pub mod shard;
+pub mod stage;
+pub mod table;
+pub mod take;
+
+pub use error::{StoppedTable, WriterError};
+pub use metrics::WriterMetrics;
+pub use settings::{TableWriterSettings, WriterSettings};
+
+use crate::{
+    budget::MemoryBudget,
+    context::{GiveUp, TableContext},
+    error::Backoff,
+};
+use event_schema::SchemaFolder;
+use kafka_io::Admin;
+use lake_store::{LakeStore, TableLog, TableLogError, TableLogOptions};
+use service_runtime::{admin::Health, clock::Clock, shutdown::Shutdown};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+use table_log::TableName;
+use tokio::task::JoinSet;
+
+/// What the lake-writer works with; tests bring their own.
+#[derive(Clone, Debug)]
+pub struct Components {
+    /// The lake.
+    pub store: Arc<dyn LakeStore>,
+    /// Wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Schemas by id.
+    pub schemas: Arc<SchemaFolder>,
+    /// Readiness of the process.
+    pub health: Arc<Health>,
+    /// Registered metrics.
+    pub metrics: WriterMetrics,
+    /// When to stop.
+    pub shutdown: Shutdown,
+}
+
+/// How the lake-writer ended.
+#[derive(Debug, Default)]
+pub struct RunReport {
+    /// Tables that are stopped because a person must act: the process's exit code is 4 if there are any.
+    pub stopped: Vec<(TableName, StoppedTable)>,
+}
+
+/// Period of showing the memory budget.
+const BUDGET_PERIOD: Duration = Duration::from_secs(1);
+
+/// Runs all tables until shutdown, or until every one of them is stopped. A table that stops says so (log, health, metric) and does not
+/// touch the others.
+///
+/// # Errors
+/// The Kafka client refuses its settings.
+pub async fn run(settings: WriterSettings, components: Components) -> Result<RunReport, WriterError> {
+    let settings = Arc::new(settings);
+    let budget = MemoryBudget::new(settings.memory_budget_bytes);
+    let admin = Arc::new(Admin::new(&settings.kafka)?);
+    let showing = tokio::spawn(show_budget(components.metrics.clone(), budget.clone()));
+    let mut tables = JoinSet::new();
+    for table in settings.tables.clone() {
+        let (settings, components, budget, admin) = (Arc::clone(&settings), components.clone(), budget.clone(), Arc::clone(&admin));
+        tables.spawn(async move {
+            let name = table.table.clone();
+            let metrics = components.metrics.table(&name.0);
+            let health = Arc::clone(&components.health);
+            let outcome = run_table(table, settings, components, (budget, admin)).await;
+            if let Err(stop) = &outcome {
+                tracing::error!(table = name.0, situation = stop.situation(), error = %stop, "table is stopped");
+                metrics.set_stopped(stop.situation());
+                health.set_not_ready(&format!("lake-writer/{}", name.0), Some(format!("stopped: {stop}")));
+            }
+            (name, outcome)
+        });
+    }
+    let mut report = RunReport::default();
+    while let Some(ended) = tables.join_next().await {
+        let (name, outcome) = ended.map_err(|error| WriterError::Bug { what: "run table", detail: error.to_string() })?;
+        if let Err(stop) = outcome {
+            report.stopped.push((name, stop));
+        }
+    }
+    showing.abort();
+    Ok(report)
+}
+
+async fn run_table(
+    table: TableWriterSettings,
+    settings: Arc<WriterSettings>,
+    components: Components,
+    (budget, admin): (MemoryBudget, Arc<Admin>),
+) -> Result<(), StoppedTable> {
+    let Components { store, clock, schemas, health, metrics, shutdown } = components;
+    health.set_not_ready(&format!("lake-writer/{}", table.table.0), Some("starting".to_owned()));
+    let Some(log) = open_log(&store, &table.table, &settings.instance, &shutdown).await? else { return Ok(()) };
+    let context = TableContext {
+        metrics: metrics.table(&table.table.0),
+        settings,
+        table,
+        log,
+        admin,
+        clock,
+        schemas,
+        budget,
+        health,
+        clock_agrees: AtomicBool::new(true),
+    };
+    table::run(Arc::new(context), shutdown).await
+}
+
+/// Opens the log, waiting out trouble of the store. `None`: shutdown was asked for.
+async fn open_log(
+    store: &Arc<dyn LakeStore>,
+    table: &TableName,
+    instance: &str,
+    shutdown: &Shutdown,
+) -> Result<Option<TableLog>, StoppedTable> {
+    let options = TableLogOptions { fail_point: service_runtime::fail_points::pass, ..TableLogOptions::new(instance) };
+    let mut backoff = Backoff::new(instance.len() as u64);
+    let give_up = GiveUp::new();
+    loop {
+        let opened: Result<TableLog, TableLogError> = tokio::select! {
+            opened = TableLog::open(Arc::clone(store), table.clone(), options.clone()) => opened,
+            () = shutdown.triggered() => return Ok(None),
+        };
+        let error = match opened {
+            Ok(log) => return Ok(Some(log)),
+            Err(error) => WriterError::Log(error),
+        };
+        if let Some(stop) = StoppedTable::of(&table.0, &error) {
+            return Err(stop);
+        }
+        let wait = backoff.next_wait();
+        tracing::warn!(table = table.0, %error, ?wait, "log cannot be opened, trying again");
+        tokio::select! {
+            _ = give_up.wait(wait) => {}
+            () = shutdown.triggered() => return Ok(None),
+        }
+    }
+}
+
+async fn show_budget(metrics: WriterMetrics, budget: MemoryBudget) {
+    loop {
+        metrics.set_budget(budget.used(), budget.limit());
+        tokio::time::sleep(BUDGET_PERIOD).await;
+    }
+}

@@ -46,11 +46,9 @@ impl TableLog {
         }
         let files: Vec<FileEntry> = record.files().cloned().collect();
         self.fail_point("before-publish");
-        let publishing = futures::stream::iter(files.iter().enumerate()).map(|(index, file)| async move {
-            let outcome = self.publish_file(file).await?;
-            Ok::<_, TableLogError>((outcome == PublishOutcome::Missing).then_some(index))
-        });
-        let missing: Vec<Option<usize>> = publishing.buffer_unordered(PARALLEL_REQUESTS).try_collect().await?;
+        let publishing: Vec<_> = files.iter().enumerate().map(|(index, file)| self.publish_file(index, file)).collect();
+        let publishing = futures::stream::iter(publishing).buffer_unordered(PARALLEL_REQUESTS);
+        let missing: Vec<Option<usize>> = publishing.try_collect().await?;
         self.fail_point("after-publish");
         let missing: BTreeSet<usize> = missing.into_iter().flatten().collect();
         let in_place = missing.is_empty() || self.none_is_lost(record, &files, &missing).await?;
@@ -60,9 +58,11 @@ impl TableLog {
         Ok(())
     }
 
-    async fn publish_file(&self, file: &FileEntry) -> Result<PublishOutcome, TableLogError> {
+    /// Returns the index of the file if it is missing.
+    async fn publish_file(&self, index: usize, file: &FileEntry) -> Result<Option<usize>, TableLogError> {
         let publish = || self.shared.store.publish(&file.key, &file.upload, file.bytes);
-        Ok(self.shared.retry.repeat("publish", &file.key, publish).await?)
+        let outcome = self.shared.retry.repeat("publish", &file.key, publish).await?;
+        Ok((outcome == PublishOutcome::Missing).then_some(index))
     }
 
     /// Whether all missing files are vacuumed by now, or the record was published by another. Errors: `LakeFileLost`.
@@ -115,12 +115,14 @@ impl TableLog {
 
     /// Discards staged files of a proposal that was fenced, stale or already done. What cannot be discarded is left to the sweeper.
     pub async fn discard(&self, files: &[FileEntry]) {
-        let discarding = futures::stream::iter(files).for_each_concurrent(PARALLEL_REQUESTS, |file| async move {
-            let discard = || self.shared.store.discard(&file.key, &file.upload);
-            if let Err(error) = self.shared.retry.repeat("discard", &file.key, discard).await {
-                tracing::warn!(key = file.key, %error, "staged file is left to the sweeper");
-            }
-        });
-        discarding.await;
+        let discarding: Vec<_> = files.iter().map(|file| self.discard_file(file)).collect();
+        futures::stream::iter(discarding).buffer_unordered(PARALLEL_REQUESTS).collect::<()>().await;
+    }
+
+    async fn discard_file(&self, file: &FileEntry) {
+        let discard = || self.shared.store.discard(&file.key, &file.upload);
+        if let Err(error) = self.shared.retry.repeat("discard", &file.key, discard).await {
+            tracing::warn!(key = file.key, %error, "staged file is left to the sweeper");
+        }
     }
 }
