@@ -1,0 +1,54 @@
+//! The invariants' predicates find the bugs that the rules would have kept out. One test, since a bug is planted in the whole process.
+#![cfg(feature = "planted-bugs")]
+mod proposals;
+
+use proposals::*;
+use table_log::Body;
+use table_log::invariant::check::{check_live_folders, check_log, check_watermark};
+use table_log::planted::{Bug, is_planted, plant};
+use table_log::{Invariant, Plan};
+
+/// Runs with the bug and without it: the same proposals are refused without.
+fn with(bug: Bug, mut run: impl FnMut(&mut Table) -> bool) {
+    for planted in [Some(bug), None] {
+        plant(planted);
+        assert_eq!(is_planted(bug), planted.is_some());
+        let mut table = Table::with_source();
+        assert_eq!(run(&mut table), planted.is_some(), "{bug:?} planted: {}", planted.is_some());
+    }
+}
+
+#[test]
+fn planted_bugs_are_found() {
+    assert!(Bug::ALL.iter().all(|bug| !is_planted(*bug)));
+    with(Bug::SkipContinuity, |table| {
+        let files = vec![table.open(0, "a", 2)];
+        let body = table.append(files, 0);
+        table.commit(body.clone());
+        if !matches!(table.plan(body.clone()), Plan::Commit(_)) {
+            return false;
+        }
+        table.commit(body);
+        check_log(&table.records).unwrap_err().invariant == Invariant::Tl2
+    });
+    with(Bug::LateRowIntoOpen, |table| {
+        let (first, second) = (table.open(0, "a", 2), table.open(0, "a", 1));
+        table.commit(table.append(vec![first], 0));
+        table.idle(1);
+        let seal = table.seal(0, 1, &[("a", 2)], 0);
+        table.commit(Body::Seal(seal));
+        let body = table.append(vec![second], 1);
+        if !matches!(table.plan(body.clone()), Plan::Commit(_)) {
+            return false;
+        }
+        table.commit(body);
+        check_live_folders(&table.state, &table.records).unwrap_err().invariant == Invariant::Tm4
+    });
+    with(Bug::ClosedUndoneBySettings, |table| {
+        table.idle(1);
+        let before = table.state.clone();
+        table.commit(table_body(2, HOUR));
+        check_watermark(&before, &table.state).is_err_and(|violation| violation.invariant == Invariant::Tm1)
+    });
+    plant(None);
+}
