@@ -172,16 +172,10 @@ impl Walker<'_> {
         })
     }
 
+    /// Whether the size is right, and so whether the bytes are there, is seen after the items.
     fn block_size(&mut self) -> Walk<usize> {
         let size = self.cursor.long()?;
-        match usize::try_from(size) {
-            Ok(size) if size <= self.cursor.remaining() => Ok(size),
-            Ok(size) => {
-                let left = self.cursor.remaining();
-                Err(Fault::new(RefusalCode::ShortRecord, format!("a block of `{size}` bytes is announced, `{left}` are left")))
-            }
-            Err(_) => Err(Fault::new(RefusalCode::InvalidBlock, format!("the block's byte size is `{size}`"))),
-        }
+        usize::try_from(size).map_err(|_| Fault::new(RefusalCode::InvalidBlock, format!("the block's byte size is `{size}`")))
     }
 
     /// No supported type takes less than a byte, so a count above the bytes left is never right; this bounds the loop before it starts.
