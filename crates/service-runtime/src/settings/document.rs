@@ -49,11 +49,16 @@ impl Kind {
 pub(super) fn parse(text: &str) -> Result<Node, SettingsFault> {
     // Keys that occur twice are kept, so that they are reported with all other faults.
     let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::PassThrough, with_snippet: false, strict_booleans: true };
-    serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| SettingsFault {
-        path: String::new(),
-        line: error.location().map(|location| line_of(&location)).filter(|line| *line > 0),
-        what: format!("the file is not valid YAML: {}", error.to_string().lines().next().unwrap_or_default()),
-        suggestion: Some("check indentation, colons and quotes".to_owned()),
+    serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| {
+        let line = error.location().map(|location| line_of(&location)).filter(|line| *line > 0);
+        let (what, suggestion) = match error.without_snippet() {
+            serde_saphyr::Error::MultipleDocuments { .. } => ("the file holds several YAML documents".to_owned(), "keep one"),
+            other => {
+                let text = other.to_string();
+                (format!("the file is not valid YAML: {}", text.lines().next().unwrap_or_default()), "check indentation, colons and quotes")
+            }
+        };
+        SettingsFault { path: String::new(), line, what, suggestion: Some(suggestion.to_owned()) }
     })
 }
 

@@ -30,7 +30,8 @@ pub(super) fn substitute(text: &str, lookup: Lookup<'_>) -> Result<Option<String
         if !is_name(name) {
             return Err((format!("`${{{name}}}` is no name of an environment variable"), "names have letters, digits and `_`".to_owned()));
         }
-        let value = lookup(name).ok_or_else(|| (format!("environment variable `{name}` is not set"), format!("set `{name}` or write the value")))?;
+        let value = lookup(name)
+            .ok_or_else(|| (format!("environment variable `{name}` is not set"), format!("set `{name}` or write the value")))?;
         out.push_str(&value);
         rest = &reference[end + 1..];
     }

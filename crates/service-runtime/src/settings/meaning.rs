@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use windowing::WindowSize;
 
 const SECOND: Duration = Duration::from_secs(1);
+/// Less does not hold one commit and librdkafka's queues.
+const MIN_MEMORY_BUDGET: ByteSize = ByteSize(32 << 20);
 /// Partition columns that every table has, and so no column of the data may be.
 const TIME_PARTITIONS: [&str; 3] = ["dt", "hr", "mi"];
 /// Longest table name: it is a folder and a catalog table, with a suffix.
@@ -37,8 +39,9 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn fault(&mut self, path: &str, what: impl Into<String>, suggestion: impl Into<String>) {
-        let within = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
-        if self.known.iter().any(|known| within(known, path) || within(path, known)) {
+        let within =
+            |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+        if self.known.iter().any(|known| known.is_empty() || within(known, path) || within(path, known)) {
             return;
         }
         let line = self.places.line(path);
@@ -70,11 +73,12 @@ fn lake(checker: &mut Checker<'_>, lake: &str) {
 
 fn bootstrap_servers(checker: &mut Checker<'_>, servers: &str) {
     let valid = |server: &str| {
-        let server = server.trim();
         let (host, port) = server.rsplit_once(':').unwrap_or((server, ""));
-        !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c == '/' || c == '@') && port.parse::<u16>().is_ok_and(|port| port > 0)
+        !host.is_empty()
+            && !host.contains(|c: char| c.is_whitespace() || c == '/' || c == '@')
+            && port.parse::<u16>().is_ok_and(|port| port > 0)
     };
-    for server in servers.split(',').filter(|server| !valid(server)) {
+    for server in servers.split(',').map(str::trim).filter(|server| !valid(server)) {
         checker.fault("kafka.bootstrap_servers", format!("`{server}` is no `host:port`"), "write `host:port`, several separated by commas");
     }
 }
@@ -83,7 +87,11 @@ fn lake_writer(checker: &mut Checker<'_>, settings: &Settings) {
     let writer = &settings.lake_writer;
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if writer.instance.is_empty() {
-        checker.fault("lake_writer.instance", "is not given and the host has no name", "write a name that is unique and stable, such as `${HOSTNAME}`");
+        checker.fault(
+            "lake_writer.instance",
+            "is not given and the host has no name",
+            "write a name that is unique and stable, such as `${HOSTNAME}`",
+        );
     } else if !writer.instance.chars().all(allowed) || writer.instance.len() > 200 {
         let what = format!("`{}` is no instance name", writer.instance.escape_debug());
         checker.fault("lake_writer.instance", what, "use at most 200 letters, digits, `.`, `_` and `-`");
@@ -92,8 +100,11 @@ fn lake_writer(checker: &mut Checker<'_>, settings: &Settings) {
     checker.duration("lake_writer.shutdown_timeout", writer.shutdown_timeout, SECOND, Duration::from_secs(600));
     checker.duration("lake_writer.unknown_schema_wait", writer.unknown_schema_wait, Duration::from_secs(0), Duration::from_secs(3_600));
     checker.at_least("lake_writer.commit_bytes", writer.commit_bytes, ByteSize(64 << 10));
-    checker.at_least("lake_writer.memory_budget", writer.memory_budget, ByteSize(32 << 20));
     checker.at_least("lake_writer.max_record_bytes", writer.max_record_bytes, ByteSize(1 << 10));
+    checker.at_least("lake_writer.memory_budget", writer.memory_budget, MIN_MEMORY_BUDGET);
+    if writer.memory_budget < MIN_MEMORY_BUDGET {
+        return;
+    }
     if writer.commit_bytes > writer.memory_budget {
         let what = format!("`{}` is more than `memory_budget` ({})", writer.commit_bytes, writer.memory_budget);
         checker.fault("lake_writer.commit_bytes", what, "write at most a quarter of `memory_budget`");
@@ -109,10 +120,14 @@ fn table(checker: &mut Checker<'_>, name: &str, table: &TableConfig) {
     table_name(checker, name);
     topics(checker, name, table);
     if table.subject.contains(['/', '\\', '\0']) || table.subject.starts_with('.') {
-        checker.fault(&at("subject"), format!("`{}` is no subject", table.subject.escape_debug()), "it is the name of a folder in `schemas`");
+        checker.fault(
+            &at("subject"),
+            format!("`{}` is no subject", table.subject.escape_debug()),
+            "it is the name of a folder in `schemas`",
+        );
     }
     if WindowSize::new(table.window.into()).is_err() {
-        let what = format!("`{}` does not divide a day", table.window);
+        let what = format!("`{}` is no length of a window", table.window);
         checker.fault(&at("window"), what, "write 1m to 1d in whole minutes that divide a day, such as `15m`, `1h` or `1d`");
     }
     let century = Duration::from_secs(36_525 * 86_400);
@@ -129,7 +144,8 @@ fn table(checker: &mut Checker<'_>, name: &str, table: &TableConfig) {
 fn table_name(checker: &mut Checker<'_>, name: &str) {
     let at = format!("tables.{name}");
     let mut bytes = name.bytes();
-    let valid = bytes.next().is_some_and(|b| b.is_ascii_lowercase()) && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    let valid =
+        bytes.next().is_some_and(|b| b.is_ascii_lowercase()) && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     if !valid || name.len() > MAX_TABLE_NAME_BYTES {
         let what = format!("`{}` is no table name", name.escape_debug());
         checker.fault(&at, what, "use at most 128 lower-case letters, digits and `_`, beginning with a letter");
@@ -192,13 +208,15 @@ fn columns(checker: &mut Checker<'_>, name: &str, table: &TableConfig) {
 
 fn column_name(checker: &mut Checker<'_>, path: &str, column: &str) {
     let mut bytes = column.bytes();
-    let valid = bytes.next().is_some_and(|b| b.is_ascii_lowercase() || b == b'_') && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    let valid = bytes.next().is_some_and(|b| b.is_ascii_lowercase() || b == b'_')
+        && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     if column.starts_with("_kafka_") {
         checker.fault(path, format!("`{column}` is a column that every table has"), "name a column of the data");
     } else if !valid {
         let what = format!("`{}` is no column name", column.escape_debug());
         let lower = column.to_ascii_lowercase();
-        let suggestion = if lower == column { "use letters, digits and `_`".to_owned() } else { format!("column names are lower-case: `{lower}`") };
+        let suggestion =
+            if lower == column { "use letters, digits and `_`".to_owned() } else { format!("column names are lower-case: `{lower}`") };
         checker.fault(path, what, suggestion);
     }
 }

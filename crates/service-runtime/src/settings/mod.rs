@@ -13,6 +13,7 @@ mod table;
 mod units;
 
 pub use fault::{SettingsError, SettingsFault};
+pub use shape::closest;
 pub use table::{KAFKA_TIMESTAMP, StartFrom, TableConfig, Tombstones, TopicSettings};
 pub use units::{ByteSize, Duration};
 
@@ -33,7 +34,7 @@ pub struct Settings {
     /// Root of the lake: a folder, made when missing. Example: `./lake`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub lake: String,
-    /// The Kafka cluster.
+    /// The Kafka cluster. Example: `{bootstrap_servers: "localhost:9092"}`.
     #[serde(skip_serializing)]
     pub kafka: KafkaSettings,
     /// Folder with the Avro schemas: `<subject>/v<N>.avsc`.
@@ -41,7 +42,7 @@ pub struct Settings {
     /// Address of the admin port with /metrics, /live and /ready; it has no authentication, so keep it off public networks. Example: `0.0.0.0:9464`.
     #[schemars(with = "String")]
     pub admin: SocketAddr,
-    /// The tables by name: lower-case letters, digits and `_`, beginning with a letter; at least one.
+    /// The tables by name: lower-case letters, digits and `_`, beginning with a letter; at least one. Example: `{readings: {topics: [readings]}}`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tables: BTreeMap<String, TableConfig>,
     /// The lake-writer.

@@ -26,7 +26,13 @@ pub(super) fn markdown(schema: &Value) -> String {
         let _ = writeln!(out, "## {title}\n\n{}\n", describe(section));
         out.push_str("| setting | value | default | meaning |\n|---|---|---|---|\n");
         for (key, property) in ordered(section) {
-            let _ = writeln!(out, "| `{key}` | {} | {} | {} |", form(schema, property), default(section, key, property), meaning(schema, property));
+            let _ = writeln!(
+                out,
+                "| `{key}` | {} | {} | {} |",
+                form(schema, property),
+                default(section, key, property),
+                meaning(schema, section, property)
+            );
         }
         out.push('\n');
     }
@@ -103,8 +109,9 @@ fn default(section: &Value, key: &str, property: &Value) -> String {
     }
 }
 
-fn meaning(schema: &Value, property: &Value) -> String {
-    let mut text = describe(property);
+fn meaning(schema: &Value, section: &Value, property: &Value) -> String {
+    // A constant means what its variant does.
+    let mut text = describe(if property.get("const").is_some() { section } else { property });
     for (value, description) in constants(definition(schema, property).0) {
         let _ = write!(text, " `{value}`: {description}");
     }

@@ -105,7 +105,7 @@ impl<'a> Walk<'a> {
                 let at = join(path, key);
                 let line = self.lines.get(&at).or(self.lines.get(path)).copied().unwrap_or(node.line);
                 let example = schema["properties"][key].get("description").and_then(Value::as_str).and_then(example_of);
-                self.fault(&at, line, "is missing".to_owned(), example.map(|text| format!("write `{key}: {text}`")));
+                self.fault(&at, line, "is missing".to_owned(), example.map(|text| format!("for example `{key}: {text}`")));
             }
         }
     }
@@ -139,14 +139,19 @@ impl<'a> Walk<'a> {
 
     fn constant(&mut self, constants: &[&str], node: &Node, path: &str) -> Option<Value> {
         let Kind::Text(raw) = &node.kind else {
-            self.fault(path, node.line, format!("expected text, found {}", node.kind.name()), Some(format!("one of {}", quoted(constants))));
+            self.fault(
+                path,
+                node.line,
+                format!("expected text, found {}", node.kind.name()),
+                Some(format!("one of {}", quoted(constants))),
+            );
             return None;
         };
         let text = self.substituted(raw, node.line, path)?;
         if constants.contains(&text.as_str()) {
             return Some(Value::String(text));
         }
-        self.fault(path, node.line, format!("`{raw}` is not one of {}", quoted(constants)), closest(&text, constants));
+        self.fault(path, node.line, format!("`{raw}` is no value of this setting"), closest(&text, constants));
         None
     }
 
@@ -159,8 +164,9 @@ impl<'a> Walk<'a> {
         let key = variants.iter().find_map(tag)?.0;
         let values: Vec<&str> = variants.iter().filter_map(tag).map(|(_, value)| value).collect();
         let Some(entry) = entries.iter().find(|entry| entry.key == key) else {
-            // The first variant reports what is missing.
-            return Some(variants.first());
+            let line = self.lines.get(path).copied().unwrap_or(1);
+            self.fault(&join(path, key), line, "is missing".to_owned(), Some(format!("one of {}", quoted(&values))));
+            return Some(None);
         };
         self.lines.insert(join(path, key), entry.line);
         let Some(Value::String(value)) = self.constant(&values, &entry.value, &join(path, key)) else { return Some(None) };
@@ -177,7 +183,8 @@ impl<'a> Walk<'a> {
             }
             "boolean" if from_environment && text.parse::<bool>().is_ok() => return text.parse().ok().map(Value::Bool),
             kind @ ("integer" | "boolean") => {
-                self.fault(path, node.line, format!("expected {}, found text", form_name(name, kind)), Some("remove the quotes".to_owned()));
+                let suggestion = if from_environment { "the variable must hold that" } else { "write it without quotes" };
+                self.fault(path, node.line, format!("expected {}, found text", form_name(name, kind)), Some(suggestion.to_owned()));
                 return None;
             }
             _ => {}
@@ -228,7 +235,10 @@ fn parse_leaf(name: &str, text: &str) -> Result<(), (String, &'static str)> {
         "IdleTimeout" => text.parse::<Duration>().map(drop).map_err(|what| (what, "write a duration such as `5m`, or `none`")),
         "ByteSize" => text.parse::<ByteSize>().map(drop).map_err(|what| (what, "write a size such as `512MiB`")),
         "StartFrom" => text.parse::<StartFrom>().map(drop).map_err(|what| (what, "write a time such as `2026-11-21T05:00:00Z`")),
-        "SocketAddr" => text.parse::<SocketAddr>().map(drop).map_err(|_| (format!("`{text}` is no address"), "write `IP:PORT`, such as `127.0.0.1:9464`")),
+        "SocketAddr" => text
+            .parse::<SocketAddr>()
+            .map(drop)
+            .map_err(|_| (format!("`{text}` is no address"), "write `IP:PORT`, such as `127.0.0.1:9464`")),
         _ => Ok(()),
     }
 }
@@ -275,17 +285,19 @@ fn suggest_form(name: &str, found: &Kind, expected: &str) -> Option<String> {
         ("Duration" | "IdleTimeout", Kind::Integer(number), _) => Some(format!("for seconds write `{number}s`")),
         (_, Kind::Text(text), "array") => Some(format!("write `[{text}]`")),
         (_, Kind::Integer(number), "string") => Some(format!("write `\"{number}\"`")),
-        (_, Kind::Bool(value), "string") => Some(format!("write `\"{value}\"`")),
+        ("", Kind::Bool(value), "string") => Some(format!("write `\"{value}\"`")),
         (_, Kind::Null, _) => Some("give it a value or remove it".to_owned()),
         _ => None,
     }
 }
 
-/// "did you mean …" for the nearest known word, else all of them.
-fn closest(word: &str, known: &[&str]) -> Option<String> {
+/// "did you mean …" for the nearest known word, else "known are …"; `None` when nothing is known.
+pub fn closest(word: &str, known: &[&str]) -> Option<String> {
     let distance = |candidate: &str| strsim::damerau_levenshtein(&word.to_lowercase().replace('-', "_"), candidate);
     let nearest = known.iter().min_by_key(|candidate| distance(candidate))?;
-    if distance(nearest) <= 1 + word.len() / 4 {
+    let begins = |candidate: &&&str| word.len() >= 4 && (candidate.starts_with(word) || word.starts_with(**candidate));
+    let nearest = if distance(nearest) <= 1 + word.len() / 4 { Some(nearest) } else { known.iter().find(begins) };
+    if let Some(nearest) = nearest {
         return Some(format!("did you mean `{nearest}`?"));
     }
     Some(format!("known are {}", quoted(known)))

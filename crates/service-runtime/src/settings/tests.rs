@@ -102,15 +102,20 @@ tables:
 use windowing::WindowSize;
 
 #[test]
-fn a_variable_brings_neither_structure_nor_its_text_into_messages() {
+fn a_variable_brings_no_structure_and_messages_show_its_name() {
     let text = |instance: &str, window: &str| {
-        format!("lake: ./lake\nkafka: {{bootstrap_servers: 'k:1'}}\nlake_writer: {{instance: '{instance}'}}\ntables:\n  t: {{topics: [a], window: '{window}'}}\n")
+        format!(
+            "lake: ./lake\nkafka: {{bootstrap_servers: 'k:1'}}\nlake_writer: {{instance: '{instance}'}}\ntables:\n  t: {{topics: [a], window: '{window}'}}\n"
+        )
     };
     let error = parse(&text("${EVIL}", "1h")).unwrap_err();
     assert_eq!(error.faults.len(), 1, "{}", error.report());
     assert_eq!(error.faults[0].path, "lake_writer.instance");
     let error = parse(&text("a", "${SECRET}")).unwrap_err();
-    assert_eq!(error.report(), "tributary.yaml:5: tables.t.window: `${SECRET}` is no duration (write a number with `ms`, `s`, `m`, `h` or `d`, such as `60s`)");
+    assert_eq!(
+        error.report(),
+        "tributary.yaml:5: tables.t.window: `${SECRET}` is no duration (write a number with `ms`, `s`, `m`, `h` or `d`, such as `60s`)"
+    );
 }
 
 #[test]
@@ -132,7 +137,11 @@ fn hostile_files_are_faults_and_no_crash() {
 #[test]
 fn a_missing_file_is_one_fault() {
     let error = Settings::load(Path::new("/nonexistent/tributary.yaml")).unwrap_err();
-    assert!(error.report().starts_with("/nonexistent/tributary.yaml: the settings file cannot be read: No such file"), "{}", error.report());
+    assert!(
+        error.report().starts_with("/nonexistent/tributary.yaml: the settings file cannot be read: No such file"),
+        "{}",
+        error.report()
+    );
 }
 
 #[test]

@@ -17,8 +17,16 @@ pub struct ByteSize(pub u64);
 /// Units of a duration in milliseconds, largest first.
 const DURATION_UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 /// Units of a size in bytes, largest first; those of 1024 are preferred for display.
-const BYTE_UNITS: [(&str, u64); 8] =
-    [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("GB", 1_000_000_000), ("MB", 1_000_000), ("KB", 1_000), ("B", 1)];
+const BYTE_UNITS: [(&str, u64); 8] = [
+    ("TiB", 1 << 40),
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("KB", 1_000),
+    ("B", 1),
+];
 /// Longest duration: a hundred years keeps all sums of event times and durations in range.
 const MAX_DURATION_MS: u64 = 36_525 * 86_400_000;
 
@@ -160,9 +168,14 @@ mod tests {
 
     #[test]
     fn durations_need_a_unit_and_print_in_their_largest_whole_one() {
-        for (text, milliseconds, shown) in
-            [("500ms", 500, "500ms"), ("60s", 60_000, "1m"), ("90m", 5_400_000, "90m"), ("24h", 86_400_000, "1d"), ("0s", 0, "0s"), ("5 m", 300_000, "5m")]
-        {
+        for (text, milliseconds, shown) in [
+            ("500ms", 500, "500ms"),
+            ("60s", 60_000, "1m"),
+            ("90m", 5_400_000, "90m"),
+            ("24h", 86_400_000, "1d"),
+            ("0s", 0, "0s"),
+            ("5 m", 300_000, "5m"),
+        ] {
             let duration: Duration = text.parse().unwrap();
             assert_eq!(duration, Duration::from_millis(milliseconds), "{text}");
             assert_eq!(duration.to_string(), shown);
@@ -183,9 +196,14 @@ mod tests {
 
     #[test]
     fn sizes_have_units_of_1024_and_1000() {
-        for (text, bytes, shown) in
-            [("512MiB", 512 << 20, "512MiB"), ("64kib", 64 << 10, "64KiB"), ("5000000", 5_000_000, "5MB"), ("10MB", 10_000_000, "10MB"), ("7", 7, "7"), ("0", 0, "0")]
-        {
+        for (text, bytes, shown) in [
+            ("512MiB", 512 << 20, "512MiB"),
+            ("64kib", 64 << 10, "64KiB"),
+            ("5000000", 5_000_000, "5MB"),
+            ("10MB", 10_000_000, "10MB"),
+            ("7", 7, "7"),
+            ("0", 0, "0"),
+        ] {
             let size: ByteSize = text.parse().unwrap();
             assert_eq!(size, ByteSize(bytes), "{text}");
             assert_eq!(size.to_string(), shown);
