@@ -3,14 +3,18 @@ use crate::offer::{Offer, OfferId, StagedFile, What};
 use crate::world::{Action, Actor, Lake, Role, Scenario, World};
 use stateright::{Checker, HasDiscoveries, Model, Path};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 /// No model may grow beyond this: a run that is cut proves nothing, and is failed.
 const MOST_STATES: usize = 6_000_000;
 
+/// Planting a bug is process-wide: held for reading by every test that plants none.
+pub static PLANTING: RwLock<()> = RwLock::new(());
+
 /// Explores all states of a scenario, prints its bounds, fails on a broken property, on a cut, and on what never happened.
 pub fn holds(scenario: Scenario) {
+    let _unplanted = PLANTING.read().expect("no test panics with it");
     let (name, must_happen) = (scenario.name, scenario.must_happen);
     let (broken, happened) = explore(scenario);
     if let Some((property, path)) = broken.into_iter().next() {
@@ -58,12 +62,17 @@ pub fn trace(path: &Path<World, Action>) -> String {
         }
         last = Some(world);
     }
-    let last = last.expect("a path has a state");
-    for entry in &last.log.entries {
-        text += &format!("  log {}: {:?} {:?} files {:?}\n", entry.record.seq, entry.offer.id, entry.offer.what, entry.offer.files);
+    text + &end_of(&last.expect("a path has a state"))
+}
+
+/// The log of a state, and what is wrong with it.
+pub fn end_of(world: &World) -> String {
+    let mut text = String::new();
+    for entry in &world.log.entries {
+        let Offer { id, published, what, files, .. } = &*entry.offer;
+        text += &format!("  log {}: {id:?} {what:?} files {files:?} published {published:?}\n", entry.record.seq);
     }
-    text += &format!("  faults {:?}\n  files {:?}\n  catalog {:?} seen {:?}\n", last.log.audit.faults, last.files, last.catalog, last.seen);
-    text
+    text + &format!("  faults {:?}\n  files {:?}\n  catalog {:?} seen {:?}\n", world.log.audit.faults, world.files, world.catalog, world.seen)
 }
 
 fn bounds(scenario: &Scenario) -> String {

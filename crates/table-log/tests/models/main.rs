@@ -12,12 +12,16 @@ mod log;
 mod model;
 #[cfg(test)]
 mod offer;
+#[cfg(all(test, feature = "planted-bugs"))]
+mod planted;
 #[cfg(test)]
 mod registrar;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod sealer;
+#[cfg(test)]
+mod walks;
 #[cfg(test)]
 mod world;
 #[cfg(test)]

@@ -37,12 +37,16 @@ impl Model for Lake {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("TL-1 the log is dense, each record folds and is in it once", |_: &Self, world: &World| holds(&world.log, "TL-1")),
+            Property::always("TL-1 the log is dense, each record folds and is in it once", |_: &Self, world: &World| {
+                holds(&world.log, "TL-1")
+            }),
             Property::always("TL-2 taken ranges tile", |_: &Self, world: &World| holds(&world.log, "TL-2")),
             Property::always("TL-3 each taken offset is in exactly one place", |_: &Self, world: &World| holds(&world.log, "TL-3")),
             Property::always("TL-4 each named file exists or can be published", |_: &Self, world: &World| world.named_files_exist()),
             Property::always("TL-5 each visible file is named by the log", |_: &Self, world: &World| world.visible_files_are_named()),
-            Property::always("TM-1 watermarks do not go back, closed windows stay closed", |_: &Self, world: &World| holds(&world.log, "TM-1")),
+            Property::always("TM-1 watermarks do not go back, closed windows stay closed", |_: &Self, world: &World| {
+                holds(&world.log, "TM-1")
+            }),
             Property::always("TM-3 derived revisions move to newer inputs", |_: &Self, world: &World| holds(&world.log, "TM-3")),
             Property::always("TM-4 what a reader sees of a window never shrinks", |_: &Self, world: &World| world.nothing_shrinks()),
             Property::always("CT-1 the catalog names published revisions", |_: &Self, world: &World| world.catalog_is_readable()),
@@ -84,7 +88,6 @@ impl Lake {
     fn process_actions(&self, world: &World, process: usize, actions: &mut Vec<Action>) {
         let (me, actor) = (&world.processes[process], &self.scenario.actors[process]);
         let number = process as u8;
-        let done = me.made == actor.offers && me.queue.is_empty();
         if let Some(slot) = me.waiting {
             actions.push(Action::WalkAway(number));
             if slot < world.log.len() {
@@ -96,20 +99,22 @@ impl Lake {
                 actions.push(Action::SendUnanswered(number));
             }
         }
-        if me.faults > 0 && !me.queue.is_empty() {
+        // With no sweeper, a crash while waiting is the same as walking away and folding.
+        if me.faults > 0 && !me.queue.is_empty() && (me.waiting.is_none() || self.scenario.has_sweeper()) {
             actions.push(Action::Crash(number));
         }
         let registrar = matches!(actor.role, Role::Registrar);
-        if me.waiting.is_none() && me.fold < world.log.len() && (!done || registrar) {
+        let proposes = me.made < actor.offers && me.queue.len() < usize::from(actor.pipeline);
+        if me.waiting.is_none() && me.fold < world.log.len() && (proposes || registrar) {
             actions.push(Action::Fold(number));
         }
-        if !done && me.upstream < world.upstream {
+        if proposes && me.upstream < world.upstream {
             actions.push(Action::FoldUpstream(number));
         }
         if registrar {
             actions.extend(self.due_updates(world, process).into_iter().map(|place| Action::Show(number, place)));
         }
-        if me.made < actor.offers && me.queue.len() < usize::from(actor.pipeline) {
+        if proposes {
             actions.extend(self.choices(world, process).into_iter().map(|choice| Action::Propose(number, choice)));
         }
         if matches!(actor.role, Role::Sweeper) && is_planted(Bug::SweepWithoutRecord) {
@@ -210,7 +215,7 @@ impl Lake {
         };
         let fold = world.processes[process].fold;
         // "In place" is what a HEAD says now, so the proposer names all such records that nobody has named in its fold.
-        let unnamed = world.log.view(fold).unpublished.iter().copied();
+        let unnamed = world.log.view(fold).unpublished.iter().copied().filter(|_| self.scenario.names_published);
         let published = unnamed
             .filter(|seq| world.log.entries[usize::from(*seq)].offer.file_keys().all(|key| world.status(key) == Status::Published))
             .collect();

@@ -31,7 +31,10 @@ impl Lake {
         self.note("catalog set back");
         world.drifts -= 1;
         world.drifted = Some(place);
-        *world.catalog.get_mut(&place).expect("only what the catalog shows drifts") -= 1;
+        let (window, value) = place;
+        let older = world.log.audit.revisions.range((window, value, 0)..(window, value, world.catalog[&place])).next_back();
+        let revision = older.map_or(0, |((.., revision), _)| *revision);
+        world.catalog.insert(place, revision);
     }
 }
 
@@ -39,6 +42,7 @@ impl Lake {
     /// The catalog moves a lake partition to the revision of the registrar's fold, whose files are in place.
     pub fn show(&self, world: &mut World, process: usize, place: (u8, u8)) {
         let (revision, _) = world.log.view(world.processes[process].fold).live[&place];
+        self.note("revision shown");
         world.catalog.insert(place, revision);
         if world.drifted == Some(place) {
             self.note("drift healed");

@@ -14,7 +14,7 @@ pub fn two_writers() -> Scenario {
         rows: vec![vec![row(0), row(0)], vec![Row { refused: true, ..row(0) }]],
         windows: 1,
         values: 1,
-        actors: vec![writer(3, 1, 2), writer(2, 1, 1)],
+        actors: vec![writer(4, 1, 2), writer(3, 1, 1)],
         preset: declared(0, 2),
         must_happen: &[
             "fenced: discontinuous",
@@ -36,7 +36,7 @@ pub fn late_rows() -> Scenario {
         windows: 2,
         values: 1,
         actors: vec![
-            writer(vec![vec![(0, 1)]], vec![], 3, 1, 2),
+            writer(vec![vec![(0, 1)], vec![(0, 2)]], vec![], 3, 1, 2),
             writer(vec![vec![(0, 2)]], vec![(0, 1)], 2, 0, 1),
             actor(Role::Sealer { seals: true, vacuums: false }, 2, 0),
             actor(Role::Registrar, 0, 0),
@@ -88,11 +88,12 @@ pub fn sweeping() -> Scenario {
         values: 1,
         actors: vec![
             Actor { role: Role::Writer { takes: vec![vec![(0, 1)], vec![(0, 2)]], idle: vec![] }, offers: 3, faults: 1, pipeline: 2 },
-            actor(Role::Sealer { seals: true, vacuums: false }, 1, 1),
-            actor(Role::Sweeper, 2, 1),
+            actor(Role::Sealer { seals: true, vacuums: false }, 1, 0),
+            actor(Role::Sweeper, 1, 2),
         ],
         preset: declared(0, 1),
         publish_in_any_order: true,
+        names_published: true,
         must_happen: &["fenced: swept", "swept", "landed after its process was gone", "crashed with an unknown outcome"],
         ..Scenario::default()
     }
@@ -106,13 +107,14 @@ pub fn vacuuming() -> Scenario {
         windows: 1,
         values: 1,
         actors: vec![
-            actor(Role::Sealer { seals: true, vacuums: true }, 4, 1),
-            actor(Role::Sealer { seals: true, vacuums: true }, 1, 1),
-            actor(Role::Registrar, 3, 1),
+            actor(Role::Sealer { seals: true, vacuums: true }, 3, 1),
+            actor(Role::Sealer { seals: false, vacuums: true }, 1, 0),
+            actor(Role::Registrar, 2, 1),
             actor(Role::Writer { takes: vec![vec![(0, 1)]], idle: vec![] }, 1, 0),
         ],
         preset: closed_window(),
         publish_in_any_order: true,
+        names_published: true,
         drifts: 1,
         must_happen: &["vacuumed", "catalog set back", "drift healed", "fenced: old register"],
         ..Scenario::default()
@@ -127,9 +129,9 @@ pub fn settings() -> Scenario {
         windows: 2,
         values: 1,
         actors: vec![
-            Actor { role: Role::Writer { takes: vec![vec![(0, 1)]], idle: vec![(0, 1)] }, offers: 4, faults: 1, pipeline: 2 },
+            Actor { role: Role::Writer { takes: vec![vec![(0, 1)]], idle: vec![(0, 1)] }, offers: 3, faults: 1, pipeline: 2 },
             actor(Role::Person { steps: vec![Step::Lateness(0), Step::Lateness(2)] }, 2, 1),
-            actor(Role::Sealer { seals: true, vacuums: false }, 2, 0),
+            actor(Role::Sealer { seals: true, vacuums: false }, 1, 0),
             actor(Role::Registrar, 0, 0),
         ],
         preset: declared(2, 1),
@@ -147,10 +149,9 @@ pub fn restart() -> Scenario {
         windows: 2,
         values: 1,
         actors: vec![
-            writer(4, 1, 2, vec![vec![(0, 1)], vec![(0, 1), (1, 1)]]),
-            writer(2, 1, 1, vec![vec![(0, 1)], vec![(1, 1)]]),
+            writer(3, 1, 2, vec![vec![(0, 1)], vec![(0, 1), (1, 1)]]),
+            writer(2, 0, 1, vec![vec![(0, 1)], vec![(1, 1)]]),
             actor(Role::Person { steps: vec![Step::Declare(vec![1]), Step::Restart] }, 2, 1),
-            actor(Role::Sealer { seals: true, vacuums: false }, 1, 0),
         ],
         preset: declared(0, 1),
         must_happen: &["fenced: source ended", "lost the slot"],
@@ -163,7 +164,7 @@ pub fn derives() -> Scenario {
     let mut scenario = Scenario { name: "derives", rows: equal_rows(4), windows: 2, values: 1, ..Scenario::default() };
     scenario.upstream = Some(source_table(&scenario));
     scenario.windows = 1;
-    scenario.actors = vec![actor(Role::Deriver, 3, 2), actor(Role::Deriver, 3, 1)];
+    scenario.actors = vec![actor(Role::Deriver, 3, 1), actor(Role::Deriver, 2, 1)];
     scenario.preset = vec![record(0, What::Table { version: 1, lateness: 0 }, vec![])];
     scenario.publish_in_any_order = true;
     scenario.must_happen = &["already done", "stale: revision", "lost the slot", "lost reply found to be ours"];

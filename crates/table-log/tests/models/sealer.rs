@@ -4,6 +4,7 @@ use crate::log::Log;
 use crate::offer::{Folder, StagedFile, What};
 use crate::world::{Choice, Lake, World};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 impl Lake {
     /// What a sealer may do now. It reads its inputs when it begins, so they must be in place.
@@ -28,7 +29,7 @@ impl Lake {
         let fold = world.processes[process].fold;
         let inputs = inputs(&world.log, fold, window);
         let revision = world.log.view(fold).revision[usize::from(window)] + 1;
-        let staged_on = fold - 1;
+        let staged_on = self.staged_on(fold);
         let (mut files, mut dropped) = (vec![], 0);
         for (value, refs) in &inputs {
             let rows = refs.iter().fold(0, |rows, file| rows | world.log.rows(*file));
@@ -49,8 +50,11 @@ impl Lake {
     fn first_of_each_key(&self, rows: u64) -> u64 {
         let mut keys = BTreeSet::new();
         let first = |bit: &u32| {
+            if rows & (1 << bit) == 0 {
+                return false;
+            }
             let key = self.scenario.row_of(*bit).key;
-            rows & (1 << bit) != 0 && (key == u8::MAX || keys.insert(key))
+            key == u8::MAX || keys.insert(key)
         };
         (0..u64::BITS).filter(first).fold(0, |kept, bit| kept | 1 << bit)
     }
@@ -69,7 +73,7 @@ impl Lake {
         let source = self.scenario.upstream.as_ref().expect("a deriver has a source").view(me.upstream);
         let complete = |w: u8| {
             let revision = *source.revision.get(usize::from(w))?;
-            let empty = !source.live.contains_key(&(w, 0)) && !source.late.contains_key(&(w, 0));
+            let empty = source.live.range(values(w)).next().is_none() && source.late.range(values(w)).next().is_none();
             (revision > 0 || (empty && source.closed[usize::from(w)])).then_some((w, revision))
         };
         let inputs = vec![complete(window)?, complete(window + 1)?];
@@ -82,13 +86,18 @@ impl Lake {
         let upstream = self.scenario.upstream.as_ref().expect("a deriver has a source");
         let inputs = self.due_inputs(world, process, window).expect("the choice was made on the same state");
         let source = upstream.view(me.upstream);
-        let refs = inputs.iter().filter_map(|(w, _)| source.live.get(&(*w, 0))).flat_map(|(_, files)| files);
+        let refs = inputs.iter().flat_map(|(w, _)| source.live.range(values(*w))).flat_map(|(_, (_, files))| files);
         let rows = refs.fold(0, |rows, file| rows | upstream.rows(*file));
         let revision = results(&world.log, me.fold).get(&window).map_or(0, |(revision, _)| *revision) + 1;
-        let file = StagedFile { window, value: 0, folder: Folder::Revision(revision), rows, staged_on: me.fold - 1 };
+        let file = StagedFile { window, value: 0, folder: Folder::Revision(revision), rows, staged_on: self.staged_on(me.fold) };
         let files = if rows == 0 { vec![] } else { vec![file] };
         (What::Derive { window, revision, inputs }, files)
     }
+}
+
+/// The lake partitions of a window.
+fn values(window: u8) -> Range<(u8, u8)> {
+    (window, 0)..(window + 1, 0)
 }
 
 /// Files that the next revision of a window is made of, per value; none if it is not due.
@@ -98,11 +107,10 @@ fn inputs(log: &Log, fold: u8, window: u8) -> BTreeMap<u8, Vec<Ref>> {
     if !view.closed[usize::from(window)] {
         return inputs;
     }
-    let of_window = (window, 0)..(window + 1, 0);
-    for ((_, value), files) in view.late.range(of_window.clone()).filter(|(_, files)| !files.is_empty()) {
+    for ((_, value), files) in view.late.range(values(window)).filter(|(_, files)| !files.is_empty()) {
         inputs.entry(*value).or_default().extend(files);
     }
-    for ((_, value), (_, files)) in view.live.range(of_window) {
+    for ((_, value), (_, files)) in view.live.range(values(window)) {
         if view.revision[usize::from(window)] == 0 || inputs.contains_key(value) {
             inputs.entry(*value).or_default().extend(files);
         }

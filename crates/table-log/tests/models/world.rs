@@ -76,6 +76,8 @@ pub struct Scenario {
     pub preset: Vec<Arc<Offer>>,
     /// Records publish in any order, or oldest first (a reduction where order cannot matter).
     pub publish_in_any_order: bool,
+    /// Whether proposals name the records whose files are in place.
+    pub names_published: bool,
     /// How often an overlapping registrar sets the catalog back.
     pub drifts: u8,
     /// Log of the source table of a derived one.
@@ -223,6 +225,11 @@ impl Lake {
         Self { scenario, book: LogBook::default(), happened: Mutex::default() }
     }
 
+    /// The base of a file staged on a fold. Only a sweep asks for it; without one all files have the same, so that fewer states differ.
+    pub fn staged_on(&self, fold: u8) -> u8 {
+        if self.scenario.has_sweeper() { fold - 1 } else { 0 }
+    }
+
     pub fn note(&self, what: &'static str) {
         *self.happened.lock().expect("no panic while locked").entry(what).or_default() += 1;
     }
@@ -302,8 +309,14 @@ impl World {
             Status::Gone => known(key),
         });
         for (process, actor) in self.processes.iter_mut().zip(&scenario.actors) {
-            if process.made == actor.offers && process.queue.is_empty() && !matches!(actor.role, Role::Registrar) {
-                (process.fold, process.upstream, process.faults) = (1, 1, 0);
+            let exhausted = process.made == actor.offers;
+            let full = process.queue.len() == usize::from(actor.pipeline);
+            match (&actor.role, process.queue.is_empty()) {
+                (Role::Registrar, _) => {}
+                (_, true) if exhausted => (process.fold, process.upstream, process.faults) = (1, 1, 0),
+                // It proposes nothing before it has sent, and then it folds to the tail.
+                (_, false) if (exhausted || full) && process.waiting.is_none() => process.fold = 1,
+                _ => {}
             }
         }
     }

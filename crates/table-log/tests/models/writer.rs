@@ -54,7 +54,7 @@ impl Lake {
     /// The proposal for one batch.
     pub fn take(&self, world: &World, process: usize, take: &[(u8, u8)]) -> (What, Vec<StagedFile>) {
         let me = &world.processes[process];
-        let staged_on = me.fold - 1;
+        let staged_on = self.staged_on(me.fold);
         let mut files: BTreeMap<(u8, Folder, u8), u64> = BTreeMap::new();
         let mut taken = vec![];
         for (kafka_partition, count) in take {
