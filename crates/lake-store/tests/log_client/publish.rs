@@ -1,0 +1,82 @@
+use crate::*;
+use lake_store::{Fault, FaultPlan, TableLogError};
+use std::time::Duration;
+use table_log::record::FlushBody;
+
+const TICK: Duration = Duration::from_secs(1);
+
+#[tokio::test(start_paused = true)]
+async fn files_are_visible_after_publish_and_the_next_record_says_so() {
+    let store = MemoryStore::new();
+    let log = new_table(&store, 1).await;
+    let record = commit(&log, append_of(&log, "a", 0, 5).await).await;
+    let key = record.files().next().expect("a file").key.clone();
+    assert!(!exists(&store, &key).await);
+    for fault in [Fault::LostReply, Fault::Error, Fault::LandNever, Fault::LandLate(Duration::from_secs(1))] {
+        store.inject("publish", "", fault);
+    }
+    log.publish(&record).await.expect("publish");
+    log.publish(&record).await.expect("publish is repeatable");
+    assert!(exists(&store, &key).await);
+    assert!(log.state().unpublished().contains(&Seq(2)));
+    let next = commit(&log, Body::Flush(FlushBody { actor: "x".to_owned() })).await;
+    assert_eq!(next.published, [Seq(2)]);
+    assert!(log.state().unpublished().is_empty() && log.seen_published().is_empty());
+    let third = commit(&log, Body::Flush(FlushBody { actor: "x".to_owned() })).await;
+    assert!(third.published.is_empty(), "it is said once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn others_help_after_a_while() {
+    let store = MemoryStore::new();
+    let crashed = store.client(FaultPlan::default(), 1);
+    let log = new_table(&crashed, 1).await;
+    let record = commit(&log, append_of(&log, "a", 0, 5).await).await;
+    crashed.crash();
+    let key = record.files().next().expect("a file").key.clone();
+    let helper = open(&store, "helper").await;
+    for _ in 0..9 {
+        helper.help().await.expect("help");
+        assert!(!exists(&store, &key).await, "before ten seconds it is the committer's");
+        tokio::time::sleep(TICK).await;
+    }
+    tokio::time::sleep(TICK * 2).await;
+    helper.help().await.expect("help");
+    assert!(exists(&store, &key).await);
+    assert_eq!(helper.seen_published().into_iter().collect::<Vec<_>>(), [Seq(2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_live_file_without_object_and_upload_is_lost_after_ten_minutes() {
+    let store = MemoryStore::new();
+    let log = new_table(&store, 1).await;
+    let body = append_of(&log, "a", 0, 5).await;
+    let Body::Append(append) = &body else { panic!("an append") };
+    log.discard(&append.files).await;
+    let record = commit(&log, body.clone()).await;
+    log.publish(&record).await.expect("not lost yet");
+    assert!(log.seen_published().is_empty(), "a missing file is not published");
+    let began = tokio::time::Instant::now();
+    let error = loop {
+        tokio::time::sleep(TICK).await;
+        if let Err(error) = log.help().await {
+            break error;
+        }
+    };
+    assert!(matches!(&error, TableLogError::LakeFileLost { seq: Seq(2), .. }), "{error}");
+    assert!(error.to_string().contains("tributary repair refile events"), "{error}");
+    assert!((595..620).contains(&began.elapsed().as_secs()), "after {:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn discard_is_repeatable_and_never_fails_the_caller() {
+    let store = MemoryStore::new();
+    let log = new_table(&store, 1).await;
+    let files = vec![staged(&log, "a", 0, 5).await, staged(&log, "b", 5, 6).await];
+    store.inject("discard", "", Fault::LostReply);
+    store.inject("discard", "", Fault::Refusal);
+    log.discard(&files).await;
+    assert_eq!(store.staged_uploads().len(), 1, "the refused one is left to the sweeper");
+    log.discard(&files).await;
+    assert!(store.staged_uploads().is_empty());
+}
