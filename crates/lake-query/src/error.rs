@@ -1,7 +1,6 @@
 use datafusion::common::DataFusionError;
-use datafusion::object_store;
-use std::collections::HashMap;
-use std::error::Error;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What can go wrong with a query.
 #[derive(Debug, thiserror::Error)]
@@ -40,43 +39,43 @@ pub enum LakeQueryError {
     },
 }
 
-/// Which table and record a key belongs to, for messages.
-pub(crate) type FileOwners = HashMap<String, (String, u64)>;
+/// Keys that the store was asked for in vain. DataFusion passes errors of the store on as text only, so they are noted where they arise.
+#[derive(Debug, Default)]
+pub(crate) struct MissingObjects(Mutex<BTreeSet<String>>);
 
-/// Turns an error of DataFusion into ours: a missing object becomes [`LakeQueryError::FileMissing`], a planning error names its place.
-pub(crate) fn from_datafusion(error: &DataFusionError, owners: &FileOwners) -> LakeQueryError {
-    if let Some(key) = missing_object(error)
-        && let Some((table, seq)) = owners.get(&key)
-    {
-        return LakeQueryError::FileMissing { table: table.clone(), seq: *seq, key };
+impl MissingObjects {
+    /// The store has no such object.
+    pub(crate) fn note(&self, key: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned());
     }
-    let place = error.diagnostic().and_then(|d| d.span).map(|s| format!(" at Line: {}, Column: {}", s.start.line, s.start.column));
-    let mut text = error.strip_backtrace();
-    if let Some(place) = place
-        && !text.contains("Line: ")
-    {
-        text.push_str(&place);
+
+    /// The missing object that an error is about.
+    fn named_in(&self, text: &str) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|key| text.contains(key.as_str())).cloned()
     }
-    LakeQueryError::Query(text)
 }
 
-/// The key of the object that was not found, if that is the root of the error.
-fn missing_object(error: &DataFusionError) -> Option<String> {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(object_store::Error::NotFound { path, .. }) = error.downcast_ref::<object_store::Error>() {
-            return Some(path.clone());
-        }
-        if let Some(DataFusionError::ObjectStore(inner)) = error.downcast_ref::<DataFusionError>()
-            && let object_store::Error::NotFound { path, .. } = inner.as_ref()
+/// What is needed to explain an error: which table and record a key belongs to, and what is missing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ErrorContext {
+    pub(crate) owners: Arc<HashMap<String, (String, u64)>>,
+    pub(crate) missing: Arc<MissingObjects>,
+}
+
+impl ErrorContext {
+    /// Turns an error of DataFusion into ours: a missing object becomes [`LakeQueryError::FileMissing`], a planning error names its place.
+    pub(crate) fn explain(&self, error: &DataFusionError) -> LakeQueryError {
+        let mut text = error.strip_backtrace();
+        if let Some(key) = self.missing.named_in(&text)
+            && let Some((table, seq)) = self.owners.get(&key)
         {
-            return Some(path.clone());
+            return LakeQueryError::FileMissing { table: table.clone(), seq: *seq, key };
         }
-        if let Some(DataFusionError::Shared(inner)) = error.downcast_ref::<DataFusionError>() {
-            cause = Some(inner.as_ref());
-            continue;
+        if let Some(span) = error.diagnostic().and_then(|d| d.span)
+            && !text.contains("Line: ")
+        {
+            text.push_str(&format!(" at Line: {}, Column: {}", span.start.line, span.start.column));
         }
-        cause = error.source();
+        LakeQueryError::Query(text)
     }
-    None
 }

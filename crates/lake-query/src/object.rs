@@ -1,4 +1,5 @@
 //! The lake's store as an `object_store::ObjectStore`, read-only, so that DataFusion reads through the same port as everything else.
+use crate::error::MissingObjects;
 use async_trait::async_trait;
 use bytes::Bytes;
 use datafusion::object_store::{
@@ -16,29 +17,31 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct LakeObjects {
     store: Arc<dyn LakeStore>,
+    missing: Arc<MissingObjects>,
 }
 
 impl LakeObjects {
-    pub(crate) fn new(store: Arc<dyn LakeStore>) -> Self {
-        Self { store }
+    pub(crate) fn new(store: Arc<dyn LakeStore>, missing: Arc<MissingObjects>) -> Self {
+        Self { store, missing }
+    }
+
+    fn not_found(&self, location: &Path) -> Error {
+        self.missing.note(location.as_ref());
+        Error::NotFound { path: location.to_string(), source: "no such object".into() }
     }
 
     async fn meta(&self, location: &Path) -> object_store::Result<ObjectMeta> {
-        let found = self.store.head(location.as_ref()).await.map_err(store_error)?.ok_or_else(|| not_found(location))?;
+        let found = self.store.head(location.as_ref()).await.map_err(store_error)?.ok_or_else(|| self.not_found(location))?;
         Ok(ObjectMeta { location: location.clone(), last_modified: found.modified.into(), size: found.bytes, e_tag: None, version: None })
     }
 
     async fn bytes(&self, location: &Path, range: Range<u64>) -> object_store::Result<Bytes> {
-        self.store.get(location.as_ref(), Some(range)).await.map_err(store_error)?.ok_or_else(|| not_found(location))
+        self.store.get(location.as_ref(), Some(range)).await.map_err(store_error)?.ok_or_else(|| self.not_found(location))
     }
 }
 
 fn store_error(error: lake_store::StoreError) -> Error {
     Error::Generic { store: "lake", source: Box::new(error) }
-}
-
-fn not_found(location: &Path) -> Error {
-    Error::NotFound { path: location.to_string(), source: "no such object".into() }
 }
 
 fn read_only(operation: &str) -> Error {

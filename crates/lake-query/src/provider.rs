@@ -52,7 +52,8 @@ impl SnapshotProvider {
     fn partitioned_file(&self, index: usize) -> Result<PartitionedFile> {
         let file = &self.table.files[index];
         let mut partitioned = PartitionedFile::new(String::new(), file.bytes);
-        partitioned.object_meta.location = Path::parse(&file.key).map_err(|e| datafusion::common::DataFusionError::External(Box::new(e)))?;
+        partitioned.object_meta.location =
+            Path::parse(&file.key).map_err(|e| datafusion::common::DataFusionError::External(Box::new(e)))?;
         partitioned.partition_values = file.partition_values.iter().map(|v| ScalarValue::Utf8(v.clone())).collect();
         Ok(partitioned)
     }
@@ -85,7 +86,13 @@ impl TableProvider for SnapshotProvider {
         Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
     }
 
-    async fn scan(&self, state: &dyn Session, projection: Option<&Vec<usize>>, filters: &[Expr], limit: Option<usize>) -> Result<Arc<dyn ExecutionPlan>> {
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let kept = self.kept_files(state, filters)?;
         if kept.is_empty() {
             let schema = match projection {

@@ -47,7 +47,8 @@ impl PruningStatistics for LogStatistics<'_> {
 
     fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
         let index = self.partition_index(column)?;
-        let nulls: UInt64Array = self.table.files.iter().map(|f| Some(if f.partition_values[index].is_none() { f.rows } else { 0 })).collect();
+        let nulls: UInt64Array =
+            self.table.files.iter().map(|f| Some(if f.partition_values[index].is_none() { f.rows } else { 0 })).collect();
         Some(Arc::new(nulls))
     }
 

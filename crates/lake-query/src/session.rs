@@ -1,5 +1,5 @@
 //! A session: statements over the snapshots of some tables.
-use crate::error::{FileOwners, from_datafusion};
+use crate::error::ErrorContext;
 use crate::object::LakeObjects;
 use crate::provider::SnapshotProvider;
 use crate::{LakeQueryError, snapshot};
@@ -48,7 +48,7 @@ pub struct SnapshotSummary {
 /// A session over the lake's tables: each table and its `<table>_quarantine`, as of its opening.
 pub struct LakeSession {
     context: SessionContext,
-    owners: FileOwners,
+    errors: ErrorContext,
     summaries: Vec<SnapshotSummary>,
 }
 
@@ -72,8 +72,10 @@ impl LakeSession {
     /// # Errors
     /// A log that cannot be read, or a schema that this program cannot use.
     pub async fn open_with(store: Arc<dyn LakeStore>, tables: Vec<TableLog>, options: SessionOptions) -> Result<Self, LakeQueryError> {
-        let context = new_context(Arc::clone(&store), options).map_err(|e| from_datafusion(&e, &FileOwners::new()))?;
-        let mut session = Self { context, owners: FileOwners::new(), summaries: Vec::new() };
+        let errors = ErrorContext::default();
+        let objects = LakeObjects::new(Arc::clone(&store), Arc::clone(&errors.missing));
+        let context = new_context(objects, options).map_err(|e| errors.explain(&e))?;
+        let mut session = Self { context, errors, summaries: Vec::new() };
         for log in &tables {
             for table in snapshot::resolve(&store, log).await? {
                 session.register(log.table().0.as_str(), table)?;
@@ -83,7 +85,8 @@ impl LakeSession {
     }
 
     fn register(&mut self, owner: &str, table: snapshot::SnapshotTable) -> Result<(), LakeQueryError> {
-        self.owners.extend(table.files.iter().map(|f| (f.key.clone(), (owner.to_owned(), f.seq))));
+        let owners = Arc::make_mut(&mut self.errors.owners);
+        owners.extend(table.files.iter().map(|f| (f.key.clone(), (owner.to_owned(), f.seq))));
         self.summaries.push(SnapshotSummary {
             name: table.name.clone(),
             files: table.files.len(),
@@ -128,8 +131,8 @@ impl LakeSession {
         let frame = self.plan(sql, max_rows).await.map_err(|e| self.error(&e))?;
         let rows = frame.execute_stream().await.map_err(|e| self.error(&e))?;
         let schema = rows.schema();
-        let owners = self.owners.clone();
-        Ok((schema, rows.map(move |batch| batch.map_err(|e| from_datafusion(&e, &owners)))))
+        let errors = self.errors.clone();
+        Ok((schema, rows.map(move |batch| batch.map_err(|e| errors.explain(&e)))))
     }
 
     async fn plan(&self, sql: &str, max_rows: Option<usize>) -> Result<DataFrame, DataFusionError> {
@@ -142,7 +145,7 @@ impl LakeSession {
     }
 
     fn error(&self, error: &DataFusionError) -> LakeQueryError {
-        from_datafusion(error, &self.owners)
+        self.errors.explain(error)
     }
 }
 
@@ -152,7 +155,7 @@ fn is_query(frame: &DataFrame) -> bool {
     !matches!(frame.logical_plan(), LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) | LogicalPlan::DescribeTable(_))
 }
 
-fn new_context(store: Arc<dyn LakeStore>, options: SessionOptions) -> Result<SessionContext, DataFusionError> {
+fn new_context(objects: LakeObjects, options: SessionOptions) -> Result<SessionContext, DataFusionError> {
     let mut config = SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema("lake", "public");
     if let Some(threads) = options.threads {
         config = config.with_target_partitions(threads.max(1));
@@ -160,6 +163,6 @@ fn new_context(store: Arc<dyn LakeStore>, options: SessionOptions) -> Result<Ses
     config.options_mut().sql_parser.collect_spans = true;
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes))).build_arc()?;
     let url = datafusion::execution::object_store::ObjectStoreUrl::parse(LAKE_URL)?;
-    runtime.register_object_store(url.as_ref(), Arc::new(LakeObjects::new(store)));
+    runtime.register_object_store(url.as_ref(), Arc::new(objects));
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }

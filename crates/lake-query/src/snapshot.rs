@@ -43,8 +43,8 @@ pub(crate) struct SnapshotTable {
 /// # Errors
 /// The schema in the log cannot be parsed by this program.
 pub fn file_schema(table: &str, avro_schema: &str, settings: &TableSettings) -> Result<SchemaRef, LakeQueryError> {
-    let parsed =
-        event_schema::TableSchema::parse(avro_schema).map_err(|e| LakeQueryError::Schema { table: table.to_owned(), detail: e.to_string() })?;
+    let parsed = event_schema::TableSchema::parse(avro_schema)
+        .map_err(|e| LakeQueryError::Schema { table: table.to_owned(), detail: e.to_string() })?;
     let partition_by: BTreeSet<String> = settings.partition_by.iter().map(|c| c.to_lowercase()).collect();
     let data = parsed.arrow().fields().iter().filter(|f| !partition_by.contains(f.name())).map(Arc::clone);
     let identity = event_schema::identity_fields().into_iter().map(Arc::new);
@@ -106,7 +106,8 @@ async fn present_files(
     let unpublished = state.unpublished();
     let checked: Vec<Option<SnapshotFile>> = stream::iter(refs.iter().zip(entries))
         .map(|(file, entry)| async move {
-            let there = !unpublished.contains(&file.seq) || store.head(&entry.key).await.map_err(lake_store::TableLogError::from)?.is_some();
+            let there =
+                !unpublished.contains(&file.seq) || store.head(&entry.key).await.map_err(lake_store::TableLogError::from)?.is_some();
             Ok::<_, LakeQueryError>(there.then(|| snapshot_file(file.seq.0, entry, layout)))
         })
         .buffered(HEADS_IN_FLIGHT)

@@ -5,6 +5,7 @@
 //! | [`KafkaServer`] | Apache Kafka in its own process, from Maven artifacts; needs `java` (17 or newer) and `mvn` |
 //! | [`PythonReaders`] | DuckDB and pyarrow in a virtual environment, as independent readers; needs `python3` |
 //! | [`Tributary`] | the built binary as a process that can be stopped, continued and killed |
+//! | [`small_lake`] | a lake made by hand, without services: for tests that read lakes, and that break them |
 //! | [`telemetry`] | seeded rows, late and malformed ones, with known counts and sums |
 //! | [`wait_until`], [`wait_for`] | wait for a condition with a deadline |
 mod cache;
@@ -12,6 +13,7 @@ mod kafka_files;
 mod kafka_server;
 mod process;
 mod python;
+pub mod small_lake;
 pub mod telemetry;
 mod topics;
 mod tributary;
