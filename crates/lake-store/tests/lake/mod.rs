@@ -2,7 +2,7 @@
 use lake_store::{LakeStore, StoreError};
 use std::collections::BTreeMap;
 use table_log::key::{DataFolder, Key, Layout};
-use table_log::record::{AppendBody, AppendRange, Body, Column, FileEntry, SourceBody, SourceDeclaration, TableBody, TableSettings};
+use table_log::record::{AppendRange, Body, Column, FileEntry, SourceBody, SourceDeclaration, TableBody, TableSettings};
 use table_log::{KafkaPartition, LakePartition, Offset, OffsetRange, Seq, SourcePartition, TableName};
 use windowing::{Micros, Time, Watermark, WindowSize};
 
@@ -73,10 +73,6 @@ pub fn plain_range(kafka_partition: i32, start: i64, end: i64, watermark: Waterm
         watermark,
         leader_epoch: None,
     }
-}
-
-pub fn append(ranges: Vec<AppendRange>, files: Vec<FileEntry>) -> Body {
-    Body::Append(AppendBody { ranges, files, quarantine: Vec::new(), file_list: None })
 }
 
 /// Which file is to be staged.

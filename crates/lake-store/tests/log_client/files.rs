@@ -2,7 +2,6 @@
 use crate::*;
 use lake_store::{Fault, TableLogError};
 use table_log::FileRef;
-use table_log::record::AppendBody;
 
 /// An append with a list of over 1 MiB: many files of one row each.
 async fn long_append(log: &TableLog, files: i64) -> Body {
@@ -10,7 +9,7 @@ async fn long_append(log: &TableLog, files: i64) -> Body {
     let named = |number: i64| {
         let staging = uuid::Uuid::from_u64_pair(7, number.unsigned_abs()).to_string();
         let (folder, _) = pattern.key.rsplit_once('/').expect("a folder");
-        FileEntry { key: format!("{folder}/{:020}-{staging}.parquet", pattern.staged_on.0), ..pattern.clone() }
+        FileEntry { key: format!("{folder}/{}-{staging}.parquet", pattern.staged_on.0), ..pattern.clone() }
     };
     append(vec![plain_range(0, 0, files, None)], (0..files).map(named).collect())
 }

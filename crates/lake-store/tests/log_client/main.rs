@@ -7,12 +7,12 @@ mod lake;
 mod publish;
 mod stores;
 
-use lake::{Place, Row, append, plain_range, source_body, stage, table_body, table_name};
+use lake::{Place, Row, plain_range, source_body, stage, table_body, table_name};
 use lake_store::{CommitOutcome, LakeStore, MemoryStore, TableLog, TableLogOptions};
 use std::future::pending;
 use std::sync::Arc;
 use table_log::key::DataFolder;
-use table_log::record::{Body, FileEntry};
+use table_log::record::{AppendBody, AppendRange, Body, FileEntry};
 use table_log::{Record, Seq};
 use windowing::{Micros, Time};
 
@@ -59,6 +59,10 @@ async fn staged(log: &TableLog, name: &str, start: i64, end: i64) -> FileEntry {
     let staging = uuid::Uuid::from_u64_pair(number_of(name), start.unsigned_abs()).to_string();
     let place = Place::Data(Time(0), DataFolder::Open);
     stage(&**log.store(), &place, base, &staging, &rows).await.expect("stage")
+}
+
+fn append(ranges: Vec<AppendRange>, files: Vec<FileEntry>) -> Body {
+    Body::Append(AppendBody { ranges, files, quarantine: Vec::new(), file_list: None })
 }
 
 /// An append of the offsets `[start, end)` of kafka_partition 0 with one file.

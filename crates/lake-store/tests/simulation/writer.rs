@@ -1,6 +1,6 @@
 //! Takes offsets, routes rows, commits appends. Several own the same kafka_partitions at once, as zombies do.
 use crate::actor::{Actor, between};
-use crate::kafka::{self, Fate, KAFKA_PARTITIONS};
+use crate::kafka::{self, Fate, KAFKA_PARTITIONS, UNDISPUTED};
 use crate::lake::{Place, Row, plain_range, source, source_body, table_body, window_size};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -44,7 +44,8 @@ async fn shard(mut actor: Actor, log: TableLog) {
         let Some(state) = actor.refresh(&log).await else { continue };
         let mut batch = Batch::default();
         for kafka_partition in 0..KAFKA_PARTITIONS {
-            if actor.random.random_bool(0.6) {
+            let mine = (kafka_partition == UNDISPUTED) == (actor.name == "writer-c/0");
+            if mine && actor.random.random_bool(0.6) {
                 batch.take(&mut actor, &state, kafka_partition, &mut idle_since);
             }
         }
