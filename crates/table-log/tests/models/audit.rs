@@ -1,6 +1,6 @@
 //! What must hold of a log by itself. The auditor reads the records on its own and compares with what the production state says.
 use crate::log::Entry;
-use crate::offer::{FileKey, Folder, OfferId, TICK_MICROS, TOPIC, What, tick};
+use crate::offer::{FileKey, Folder, OfferId, Rows, TICK_MICROS, TOPIC, What, tick};
 use crate::world::Scenario;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -80,7 +80,7 @@ pub struct Audit {
     /// Files per (window, value, revision).
     pub revisions: BTreeMap<(u8, u8, u8), Vec<FileKey>>,
     /// Rows dropped in favour of others.
-    pub dropped: u64,
+    pub dropped: Rows,
     /// (seq, shows, full)
     pub registers: Vec<(u8, u8, bool)>,
     /// Seq and `before` of sweeps.
@@ -88,7 +88,7 @@ pub struct Audit {
     pub live: Vec<FileKey>,
     /// Newest inputs per derived window.
     pub inputs: BTreeMap<u8, Vec<(u8, u8)>>,
-    taken: u64,
+    taken: Rows,
     next: BTreeMap<(u8, u8), u8>,
     /// Live rows per lake partition: revision and files.
     places: BTreeMap<(u8, u8), (u8, Vec<Ref>)>,
@@ -125,11 +125,7 @@ impl Audit {
         match &entry.offer.what {
             What::Append { taken } => {
                 for range in taken {
-                    let next = self.next.entry((range.generation, range.kafka_partition)).or_default();
-                    let expected = std::mem::replace(next, range.end);
-                    if expected != range.start {
-                        self.fault("TL-2", format!("record {seq} starts at {} instead of {expected}", range.start));
-                    }
+                    self.take(seq, (range.generation, range.kafka_partition), range.start, range.end);
                     self.taken |= scenario.bits(range.generation, range.kafka_partition, range.start..range.end);
                 }
                 self.read_append(seq, entry);
@@ -148,10 +144,18 @@ impl Audit {
                 }
                 self.read_revision(seq, entry, (*window, 0, *revision), seq);
             }
+            What::Gap { generation, kafka_partition, start, end } => self.take(seq, (*generation, *kafka_partition), *start, *end),
             What::Register { shows, full } => self.registers.push((seq, *shows, *full)),
             What::Vacuum { files } => self.vacuumed.extend(files),
             What::Sweep { before } => self.sweeps.push((seq, *before)),
             What::Table { .. } | What::Declare { .. } | What::Restart { .. } => {}
+        }
+    }
+
+    fn take(&mut self, seq: u8, source: (u8, u8), start: u8, end: u8) {
+        let expected = std::mem::replace(self.next.entry(source).or_default(), end);
+        if expected != start {
+            self.fault("TL-2", format!("record {seq} starts at {start} instead of {expected}"));
         }
     }
 

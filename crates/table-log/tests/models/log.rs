@@ -1,7 +1,7 @@
 //! The log of a model: production records and states, shared by all model states that have the same log, so that folding and planning
 //! happen once per distinct log and proposal.
 use crate::audit::{Audit, View};
-use crate::offer::{FileKey, Offer, fixed_hash};
+use crate::offer::{FileKey, Offer, Rows, fixed_hash};
 use crate::world::Scenario;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -40,7 +40,7 @@ impl Log {
     }
 
     /// Rows of a file, by its reference.
-    pub fn rows(&self, (seq, index): (u8, u8)) -> u64 {
+    pub fn rows(&self, (seq, index): (u8, u8)) -> Rows {
         self.entries[usize::from(seq)].offer.files[usize::from(index)].rows
     }
 

@@ -1,6 +1,6 @@
 //! The lake as a model that stateright explores: which steps there are, what they lead to, what must always hold.
 use crate::log::Log;
-use crate::offer::{FileKey, Offer, OfferId, StagedFile, What};
+use crate::offer::{FileKey, Offer, OfferId, Rows, StagedFile, What};
 use crate::world::{Action, Choice, Lake, Role, Status, Step, World};
 use stateright::{Model, Property};
 use table_log::planted::{Bug, is_planted};
@@ -19,9 +19,7 @@ impl Model for Lake {
         }
         actions.extend(world.requests.iter().map(|offer| Action::Land(offer.id)));
         self.record_actions(world, actions);
-        if self.may_drift(world) {
-            actions.extend(world.catalog.iter().filter(|(_, revision)| **revision > 0).map(|(place, _)| Action::Drift(*place)));
-        }
+        actions.extend(world.catalog.keys().filter(|place| self.may_drift(world, **place)).map(|place| Action::Drift(*place)));
         if self.scenario.upstream.as_ref().is_some_and(|log| world.upstream < log.len()) {
             actions.push(Action::Upstream);
         }
@@ -48,7 +46,7 @@ impl Model for Lake {
                 holds(&world.log, "TM-1")
             }),
             Property::always("TM-3 derived revisions move to newer inputs", |_: &Self, world: &World| holds(&world.log, "TM-3")),
-            Property::always("TM-4 what a reader sees of a window never shrinks", |_: &Self, world: &World| world.nothing_shrinks()),
+            Property::always("TM-4 what a reader sees of a window never shrinks", |lake: &Self, world: &World| lake.scenario.upstream.is_some() || world.nothing_shrinks()),
             Property::always("CT-1 the catalog names published revisions", |_: &Self, world: &World| world.catalog_is_readable()),
         ]
     }
@@ -70,13 +68,19 @@ impl World {
         self.files.iter().all(|(key, (_, status))| *status != Status::Published || self.log.audit.offers.contains(&key.offer))
     }
 
+    /// Of a source table; a derived one shows what its SQL gives.
     fn nothing_shrinks(&self) -> bool {
-        let drifted = |window: u8| self.drifted.is_some_and(|(w, _)| w == window);
-        let lost = |window: u8, seen: u64| seen & !self.visible(window) & !self.log.audit.dropped;
+        let drifted = |window: u8| self.drifted.iter().any(|(w, _)| *w == window);
+        let lost = |window: u8, seen: Rows| seen & !self.visible(window) & !self.log.audit.dropped;
         holds(&self.log, "TM-4") && (0u8..).zip(&self.seen).all(|(window, seen)| drifted(window) || lost(window, *seen) == 0)
     }
 
+    /// Also while an overlapping registrar has set it back: what it names then is there too.
     fn catalog_is_readable(&self) -> bool {
+        let deletable = |(seq, index): &(u8, u8)| self.log.entries[usize::from(*seq)].offer.files[usize::from(*index)];
+        if self.log.audit.vacuumed.iter().any(|file| self.is_shown(&deletable(file))) {
+            return false;
+        }
         self.catalog.iter().all(|((window, value), revision)| {
             let files = self.log.audit.revisions.get(&(*window, *value, *revision));
             *revision == 0 || files.is_some_and(|files| files.iter().all(|key| self.status(*key) == Status::Published))
@@ -137,6 +141,17 @@ impl Lake {
                 }
             }
             Role::Deriver => self.deriver_choices(world, process),
+        }
+    }
+
+    /// The next step of a script; a gap needs a record to lose.
+    fn step_choices(&self, world: &World, process: usize, steps: &[Step]) -> Vec<Choice> {
+        let me = &world.processes[process];
+        let next = |kafka_partition: u8| world.log.view(me.fold).next[usize::from(kafka_partition)];
+        match steps.get(usize::from(me.made)) {
+            None => vec![],
+            Some(Step::Gap(p)) if next(*p).is_none_or(|next| usize::from(next) >= self.scenario.rows[usize::from(*p)].len()) => vec![],
+            Some(_) => vec![Choice::Step],
         }
     }
 
@@ -230,10 +245,15 @@ impl Lake {
     fn next_step(&self, world: &World, process: usize) -> What {
         let Role::Person { steps } = &self.scenario.actors[process].role else { panic!("only a person has a script") };
         let me = &world.processes[process];
+        let view = world.log.view(me.fold);
         match &steps[usize::from(me.made)] {
-            Step::Lateness(lateness) => What::Table { version: world.log.view(me.fold).schema_version + 1, lateness: *lateness },
+            Step::Lateness(lateness) => What::Table { version: view.schema_version + 1, lateness: *lateness },
             Step::Declare(partitions) => What::Declare { partitions: partitions.clone() },
-            Step::Restart => What::Restart { generation: world.log.view(me.fold).generation + 1, partitions: self.scenario.partitions() },
+            Step::Restart => What::Restart { generation: view.generation + 1, partitions: self.scenario.partitions() },
+            Step::Gap(kafka_partition) => {
+                let start = view.next[usize::from(*kafka_partition)].expect("a gap is in a declared kafka_partition");
+                What::Gap { generation: view.generation, kafka_partition: *kafka_partition, start, end: start + 1 }
+            }
         }
     }
 

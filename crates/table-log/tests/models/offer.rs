@@ -10,6 +10,9 @@ use table_log::record::{
 use table_log::{Body, FileRef, KafkaPartition, LakePartition, Offset, OffsetRange, Proposal, PutId, Seq, SourcePartition, TableName};
 use windowing::{Micros, Time, WindowSize};
 
+/// A set of records of Kafka: one bit for each, see `Scenario::bit`.
+pub type Rows = u128;
+
 /// Length of a window, and of one tick of the models' time.
 pub const TICK_MICROS: i64 = 60_000_000;
 /// The only topic of the models.
@@ -39,13 +42,13 @@ pub enum Folder {
     Quarantine,
 }
 
-/// A staged file. `rows` has one bit per record of Kafka: see `Scenario::bit`.
+/// A staged file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StagedFile {
     pub window: u8,
     pub value: u8,
     pub folder: Folder,
-    pub rows: u64,
+    pub rows: Rows,
     pub staged_on: u8,
 }
 
@@ -66,12 +69,13 @@ pub enum What {
     Table { version: u8, lateness: u8 },
     Declare { partitions: Vec<u8> },
     Append { taken: Vec<Taken> },
-    Seal { window: u8, revision: u8, through: u8, values: Vec<u8>, dropped: u64 },
+    Seal { window: u8, revision: u8, through: u8, values: Vec<u8>, dropped: Rows },
     Derive { window: u8, revision: u8, inputs: Vec<(u8, u8)> },
     Register { shows: u8, full: bool },
     Vacuum { files: Vec<(u8, u8)> },
     Sweep { before: u8 },
     Restart { generation: u8, partitions: u8 },
+    Gap { generation: u8, kafka_partition: u8, start: u8, end: u8 },
 }
 
 /// A proposal. The hash is computed once.
@@ -164,10 +168,10 @@ impl Offer {
                 files: files.iter().map(|(s, i)| FileRef { seq: Seq(u64::from(*s)), index: u32::from(*i) }).collect(),
             }),
             What::Sweep { before } => Body::Sweep(SweepBody { before: Seq(u64::from(*before)) }),
-            What::Restart { generation, partitions } => Body::Repair(RepairBody {
-                actor: "someone".into(),
-                reason: "topic made anew".into(),
-                action: RepairAction::Restart { source: declaration(u32::from(*generation), 0..*partitions) },
+            What::Restart { generation, partitions } => repair(RepairAction::Restart { source: declaration(u32::from(*generation), 0..*partitions) }),
+            What::Gap { generation, kafka_partition, start, end } => repair(RepairAction::Gap {
+                source: source_partition(*generation, *kafka_partition),
+                range: OffsetRange { start: Offset(i64::from(*start)), end: Offset(i64::from(*end)) },
             }),
         }
     }
@@ -234,6 +238,10 @@ impl Offer {
 fn layout(values: u8) -> Layout {
     let TableSettings { window, partition_by, .. } = table_body(1, 0, values).settings;
     Layout { table: TableName("s".into()), window, partition_by }
+}
+
+fn repair(action: RepairAction) -> Body {
+    Body::Repair(RepairBody { actor: "someone".into(), reason: "a drill".into(), action })
 }
 
 pub fn tick(ticks: u8) -> Time {

@@ -30,7 +30,7 @@ impl Lake {
     pub fn drift(&self, world: &mut World, place: (u8, u8)) {
         self.note("catalog set back");
         world.drifts -= 1;
-        world.drifted = Some(place);
+        world.drifted.insert(place);
         let (window, value) = place;
         let older = world.log.audit.revisions.range((window, value, 0)..(window, value, world.catalog[&place])).next_back();
         let revision = older.map_or(0, |((.., revision), _)| *revision);
@@ -44,16 +44,22 @@ impl Lake {
         let (revision, _) = world.log.view(world.processes[process].fold).live[&place];
         self.note("revision shown");
         world.catalog.insert(place, revision);
-        if world.drifted == Some(place) {
+        if world.drifted.remove(&place) {
             self.note("drift healed");
-            world.drifted = None;
         }
     }
 
-    /// Whether an overlapping registrar's update may still land: the full comparison that a vacuum waits for is made later than that.
-    pub fn may_drift(&self, world: &World) -> bool {
-        let full = |offer: &Arc<Offer>| matches!(offer.what, What::Register { full: true, .. });
-        let compared = world.log.audit.registers.iter().any(|(.., full)| *full) || world.requests.iter().any(full);
-        world.drifts > 0 && !compared && !world.processes.iter().any(|process| process.queue.iter().any(full))
+    /// Whether an overlapping registrar's update of a lake partition may still land: what confirms a vacuum is compared later than that. So
+    /// it may not, once a full comparison was made on a fold that has a `register` of the revision.
+    pub fn may_drift(&self, world: &World, place: (u8, u8)) -> bool {
+        let shown = world.catalog[&place];
+        let (window, value) = place;
+        let Some(keys) = world.log.audit.revisions.get(&(window, value, shown)) else { return false };
+        let by = world.log.audit.offers.iter().position(|offer| keys.iter().any(|key| key.offer == *offer)).map(|by| by as u8);
+        let Some(first) = world.log.audit.registers.iter().find(|(_, shows, _)| Some(*shows) >= by).map(|(seq, ..)| *seq) else { return world.drifts > 0 };
+        let confirms = |offer: &Arc<Offer>| matches!(offer.what, What::Register { shows, full: true } if shows >= first);
+        let queued = world.processes.iter().any(|process| process.queue.iter().any(confirms)) || world.requests.iter().any(confirms);
+        let compared = queued || world.log.audit.registers.iter().any(|(_, shows, full)| *full && *shows >= first);
+        world.drifts > 0 && !compared
     }
 }

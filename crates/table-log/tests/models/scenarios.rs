@@ -11,10 +11,10 @@ pub fn two_writers() -> Scenario {
     let writer = |offers, faults, pipeline| Actor { role: Role::Writer { takes: takes.clone(), idle: vec![] }, offers, faults, pipeline };
     Scenario {
         name: "two writers",
-        rows: vec![vec![row(0), row(0)], vec![Row { refused: true, ..row(0) }]],
+        rows: vec![vec![row(0), row(0), row(0)], vec![Row { refused: true, ..row(0) }]],
         windows: 1,
         values: 1,
-        actors: vec![writer(4, 1, 2), writer(3, 1, 1)],
+        actors: vec![writer(3, 1, 2), writer(2, 1, 1), actor(Role::Person { steps: vec![Step::Gap(0)] }, 1, 0)],
         preset: declared(0, 2),
         must_happen: &[
             "fenced: discontinuous",
@@ -32,16 +32,16 @@ pub fn late_rows() -> Scenario {
     let writer = |takes, idle, offers, faults, pipeline| Actor { role: Role::Writer { takes, idle }, offers, faults, pipeline };
     Scenario {
         name: "late rows",
-        rows: vec![vec![row(0), row(1), row(0)]],
+        rows: vec![vec![row(0), row(1), Row { value: 1, ..row(0) }], vec![row(1)]],
         windows: 2,
-        values: 1,
+        values: 2,
         actors: vec![
             writer(vec![vec![(0, 1)], vec![(0, 2)]], vec![], 3, 1, 2),
-            writer(vec![vec![(0, 2)]], vec![(0, 1)], 2, 0, 1),
+            writer(vec![vec![(1, 1)]], vec![(0, 1)], 2, 0, 1),
             actor(Role::Sealer { seals: true, vacuums: false }, 2, 0),
             actor(Role::Registrar, 0, 0),
         ],
-        preset: declared(0, 1),
+        preset: declared(0, 2),
         must_happen: &["fenced: window closed"],
         ..Scenario::default()
     }
@@ -99,20 +99,51 @@ pub fn sweeping() -> Scenario {
     }
 }
 
+/// A window that has revision 1 and a late file.
+fn sealed_window() -> Vec<Arc<crate::offer::Offer>> {
+    let mut records = closed_window();
+    let file = |folder, rows| StagedFile { window: 0, value: 0, folder, rows, staged_on: 0 };
+    let seal = What::Seal { window: 0, revision: 1, through: 4, values: vec![0], dropped: 2 };
+    records.push(record(5, seal, vec![file(Folder::Revision(1), 1), file(Folder::Duplicates, 2)]));
+    let taken = Taken { kafka_partition: 0, generation: 1, start: 2, end: 3, quarantined: 0, watermark: Some(1) };
+    records.push(record(6, What::Append { taken: vec![taken] }, vec![file(Folder::Late, 4)]));
+    records
+}
+
 /// Vacuum behind a registrar, with zombies that publish, a sealer that reads, and an overlapping registrar's late update.
 pub fn vacuuming() -> Scenario {
     Scenario {
         name: "vacuuming",
-        rows: equal_rows(4),
+        rows: equal_rows(3),
         windows: 1,
         values: 1,
         actors: vec![
             actor(Role::Sealer { seals: true, vacuums: true }, 3, 1),
             actor(Role::Sealer { seals: false, vacuums: true }, 1, 0),
             actor(Role::Registrar, 2, 1),
-            actor(Role::Writer { takes: vec![vec![(0, 1)]], idle: vec![] }, 1, 0),
         ],
-        preset: closed_window(),
+        preset: sealed_window(),
+        publish_in_any_order: true,
+        names_published: true,
+        drifts: 1,
+        must_happen: &["vacuumed", "catalog set back", "drift healed", "already done", "stale: revision"],
+        ..Scenario::default()
+    }
+}
+
+/// Registrars overlap, the older one's catalog update and comparison come late, and a vacuum follows.
+pub fn registrars() -> Scenario {
+    Scenario {
+        name: "registrars",
+        rows: equal_rows(3),
+        windows: 1,
+        values: 1,
+        actors: vec![
+            actor(Role::Registrar, 2, 1),
+            actor(Role::Registrar, 2, 1),
+            actor(Role::Sealer { seals: false, vacuums: true }, 1, 0),
+        ],
+        preset: sealed_window(),
         publish_in_any_order: true,
         names_published: true,
         drifts: 1,
@@ -204,4 +235,4 @@ macro_rules! model {
         }
     };
 }
-model!(two_writers, late_rows, two_sealers, sweeping, vacuuming, settings, restart, derives);
+model!(two_writers, late_rows, two_sealers, sweeping, vacuuming, registrars, settings, restart, derives);

@@ -1,7 +1,7 @@
 //! A sealer: revisions of closed windows, and the vacuum of what they superseded. A deriver: the same with named revisions of a source.
 use crate::audit::Ref;
 use crate::log::Log;
-use crate::offer::{Folder, StagedFile, What};
+use crate::offer::{Folder, Rows, StagedFile, What};
 use crate::world::{Choice, Lake, World};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -47,7 +47,7 @@ impl Lake {
     }
 
     /// Bits are in the order in which duplicates are kept.
-    fn first_of_each_key(&self, rows: u64) -> u64 {
+    fn first_of_each_key(&self, rows: Rows) -> Rows {
         let mut keys = BTreeSet::new();
         let first = |bit: &u32| {
             if rows & (1 << bit) == 0 {
@@ -56,7 +56,7 @@ impl Lake {
             let key = self.scenario.row_of(*bit).key;
             key == u8::MAX || keys.insert(key)
         };
-        (0..u64::BITS).filter(first).fold(0, |kept, bit| kept | 1 << bit)
+        (0..Rows::BITS).filter(first).fold(0, |kept, bit| kept | 1 << bit)
     }
 
     pub fn vacuum(&self, world: &World, process: usize) -> (What, Vec<StagedFile>) {
@@ -118,13 +118,13 @@ fn inputs(log: &Log, fold: u8, window: u8) -> BTreeMap<u8, Vec<Ref>> {
     inputs
 }
 
-/// Superseded files of a fold that a `register` showed superseded, which a later full comparison still showed.
+/// Superseded files of a fold that a `register` showed superseded, and a full comparison on a fold with that `register` still did.
 fn deletable(log: &Log, fold: u8) -> Vec<Ref> {
     let audit = &log.audit;
     let registers = || audit.registers.iter().filter(|(seq, ..)| *seq < fold);
     let shown = |by: u8| {
         let first = registers().find(|(_, shows, _)| *shows >= by);
-        first.is_some_and(|(first, ..)| registers().any(|(seq, _, full)| seq > first && *full))
+        first.is_some_and(|(first, ..)| registers().any(|(_, shows, full)| shows >= first && *full))
     };
     let vacuumed = |file: &Ref| {
         log.entries[..usize::from(fold)].iter().any(|entry| matches!(&entry.offer.what, What::Vacuum { files } if files.contains(file)))

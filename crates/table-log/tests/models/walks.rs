@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 
 const SEEDS: u64 = 300;
 /// Longest walk, in steps with faults.
-const MOST_STEPS: usize = 400;
-const WINDOWS: u8 = 4;
+const MOST_STEPS: usize = 1_200;
+const WINDOWS: u8 = 6;
 
 /// What must have happened in some walk, or the walks do not go where they should.
 const MUST_HAPPEN: &[&str] = &[
@@ -79,7 +79,13 @@ impl Walk {
             rows: vec![vec![]],
             windows: WINDOWS - 1,
             values: 1,
-            actors: vec![actor(Role::Deriver, 12, 4), actor(Role::Deriver, 12, 4)],
+            actors: vec![
+                actor(Role::Deriver, 12, 4),
+                actor(Role::Deriver, 12, 4),
+                actor(Role::Sealer { seals: false, vacuums: true }, 4, 2),
+                actor(Role::Registrar, 6, 2),
+                actor(Role::Sweeper, 4, 2),
+            ],
             preset: vec![record(0, What::Table { version: 1, lateness: 0 }, vec![])],
             publish_in_any_order: true,
             names_published: true,
@@ -144,17 +150,17 @@ fn story(world: &World, path: &[Action]) -> String {
 /// A table with everything: records of random times, keys and values; kafka_partitions added later; a restart; changing settings.
 fn source_table(rng: &mut ChaCha8Rng) -> Scenario {
     let mut kafka_partition = || -> Vec<Row> {
-        let count = rng.random_range(4..=8);
+        let count = rng.random_range(6..=20);
         (0..count).map(|_| random_row(rng)).collect()
     };
     let rows = vec![kafka_partition(), kafka_partition(), kafka_partition()];
     let takes = vec![vec![(0, 1)], vec![(0, 3)], vec![(1, 2)], vec![(2, 2)], vec![(0, 1), (1, 1)], vec![(0, 2), (1, 1), (2, 1)]];
     let idle = (0..3).flat_map(|p| (1..=WINDOWS).map(move |to| (p, to))).filter(|(p, to)| (p + to) % 3 == 0).collect::<Vec<_>>();
-    let writer = |pipeline| Actor { role: Role::Writer { takes: takes.clone(), idle: idle.clone() }, offers: 14, faults: 4, pipeline };
-    let sealer = Actor { role: Role::Sealer { seals: true, vacuums: true }, offers: 9, faults: 3, pipeline: 1 };
+    let writer = |pipeline| Actor { role: Role::Writer { takes: takes.clone(), idle: idle.clone() }, offers: 30, faults: 8, pipeline };
+    let sealer = Actor { role: Role::Sealer { seals: true, vacuums: true }, offers: 16, faults: 5, pipeline: 1 };
     let lateness = rng.random_range(0..=1);
     let settings = vec![Step::Lateness(0), Step::Lateness(2), Step::Lateness(1)];
-    let repairs = if rng.random_bool(0.5) { vec![Step::Declare(vec![2]), Step::Restart] } else { vec![Step::Declare(vec![2])] };
+    let repairs = if rng.random_bool(0.5) { vec![Step::Declare(vec![2]), Step::Gap(0), Step::Restart] } else { vec![Step::Declare(vec![2]), Step::Gap(1)] };
     Scenario {
         name: "walk",
         rows,
@@ -166,15 +172,16 @@ fn source_table(rng: &mut ChaCha8Rng) -> Scenario {
             writer(3),
             sealer.clone(),
             sealer,
-            actor(Role::Sweeper, 5, 2),
-            actor(Role::Registrar, 8, 2),
+            actor(Role::Sweeper, 8, 3),
+            actor(Role::Registrar, 12, 3),
+            actor(Role::Registrar, 4, 2),
             actor(Role::Person { steps: settings }, 3, 1),
-            actor(Role::Person { steps: repairs }, 2, 1),
+            actor(Role::Person { steps: repairs }, 3, 1),
         ],
         preset: declared(lateness, 2),
         publish_in_any_order: true,
         names_published: true,
-        drifts: 1,
+        drifts: 2,
         ..Scenario::default()
     }
 }

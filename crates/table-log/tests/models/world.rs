@@ -7,8 +7,8 @@
 //! delete, changes no process, so anybody may do it at any time.
 use crate::audit::Ref;
 use crate::log::{Log, LogBook, preset};
-use crate::offer::{FileKey, Folder, Offer, OfferId, StagedFile, What};
-use std::collections::BTreeMap;
+use crate::offer::{FileKey, Folder, Offer, OfferId, Rows, StagedFile, What};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
@@ -32,6 +32,8 @@ pub enum Step {
     Lateness(u8),
     Declare(Vec<u8>),
     Restart,
+    /// The next record of a kafka_partition is lost.
+    Gap(u8),
 }
 
 /// What a process does.
@@ -92,7 +94,7 @@ impl Scenario {
     }
 
     /// The bits of a range of offsets.
-    pub fn bits(&self, generation: u8, kafka_partition: u8, offsets: Range<u8>) -> u64 {
+    pub fn bits(&self, generation: u8, kafka_partition: u8, offsets: Range<u8>) -> Rows {
         offsets.fold(0, |bits, offset| bits | 1 << self.bit(generation, kafka_partition, offset))
     }
 
@@ -156,10 +158,10 @@ pub struct World {
     /// Revision that the catalog shows per lake partition (window, value); 0 is `open/`.
     pub catalog: BTreeMap<(u8, u8), u8>,
     /// Rows that a reader of the catalog has ever seen, per window.
-    pub seen: Vec<u64>,
+    pub seen: Vec<Rows>,
     pub drifts: u8,
-    /// Lake partition that an overlapping registrar set back and none has healed yet.
-    pub drifted: Option<(u8, u8)>,
+    /// Lake partitions that an overlapping registrar set back and none has healed yet.
+    pub drifted: BTreeSet<(u8, u8)>,
     /// Records that the source table's log has by now.
     pub upstream: u8,
 }
@@ -245,7 +247,7 @@ impl Lake {
             catalog: BTreeMap::new(),
             seen: vec![0; usize::from(self.scenario.windows)],
             drifts: self.scenario.drifts,
-            drifted: None,
+            drifted: BTreeSet::new(),
             upstream: 1,
             log,
         };
@@ -275,13 +277,17 @@ impl World {
         files.iter().all(|file| self.status(self.log.key(*file)) == Status::Published)
     }
 
-    /// Rows that a reader of the catalog sees in a window now: whatever lies in the folders that it names.
-    pub fn visible(&self, window: u8) -> u64 {
-        let shown = |file: &StagedFile| match self.catalog.get(&(file.window, file.value)).copied().unwrap_or(0) {
+    /// Whether a file lies in the folder that the catalog names.
+    pub fn is_shown(&self, file: &StagedFile) -> bool {
+        match self.catalog.get(&(file.window, file.value)).copied().unwrap_or(0) {
             0 => file.folder == Folder::Open,
             revision => file.folder == Folder::Revision(revision),
-        };
-        let files = self.files.values().filter(|(file, status)| *status == Status::Published && file.window == window && shown(file));
+        }
+    }
+
+    /// Rows that a reader of the catalog sees in a window now: whatever lies in the folders that it names.
+    pub fn visible(&self, window: u8) -> Rows {
+        let files = self.files.values().filter(|(file, status)| *status == Status::Published && file.window == window && self.is_shown(file));
         files.fold(0, |rows, (file, _)| rows | file.rows)
     }
 

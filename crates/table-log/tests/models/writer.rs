@@ -1,6 +1,6 @@
 //! A writer: takes records from where its fold and its own earlier proposals end, gives each row its folder, reports idleness.
 //! Any writer may take any kafka_partition at any time, which is more than a consumer group allows.
-use crate::offer::{Folder, StagedFile, TICK_MICROS, Taken, What, tick};
+use crate::offer::{Folder, Rows, StagedFile, TICK_MICROS, Taken, What, tick};
 use crate::world::{Choice, Lake, World};
 use std::collections::BTreeMap;
 use table_log::planted::{Bug, is_planted};
@@ -55,7 +55,7 @@ impl Lake {
     pub fn take(&self, world: &World, process: usize, take: &[(u8, u8)]) -> (What, Vec<StagedFile>) {
         let me = &world.processes[process];
         let staged_on = self.staged_on(me.fold);
-        let mut files: BTreeMap<(u8, Folder, u8), u64> = BTreeMap::new();
+        let mut files: BTreeMap<(u8, Folder, u8), Rows> = BTreeMap::new();
         let mut taken = vec![];
         for (kafka_partition, count) in take {
             let position = self.position(world, process, *kafka_partition).expect("the choice was made on the same state");
