@@ -99,7 +99,7 @@ impl FileEncoder {
             self.writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
         }
         let metadata = self.writer.finish().map_err(|e| bug("end parquet file", &e))?;
-        let bytes = Bytes::from(self.writer.into_inner().map_err(|e| bug("end parquet file", &e))?);
+        let bytes = Bytes::from(std::mem::take(self.writer.inner_mut()));
         Ok((bytes, metadata.file_metadata().num_rows().max(0) as u64))
     }
 }

@@ -245,7 +245,7 @@ mod tests {
         let families = registry.gather();
         let value = |name: &str| {
             let family = families.iter().find(|f| f.name() == name).expect("registered");
-            family.get_metric()[0].get_counter().value() as u64
+            family.get_metric()[0].get_counter().get_value() as u64
         };
         let parts = ["rows", "quarantined", "skipped", "absent"].map(|p| value(&format!("tributary_writer_{p}_total")));
         assert_eq!(value("tributary_writer_taken_total"), parts.iter().sum::<u64>());

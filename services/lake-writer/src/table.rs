@@ -135,7 +135,11 @@ impl Table {
                 }
                 TableEvent::ShardEnded(number, end) => {
                     self.shards.retain(|shard| shard.number != number);
-                    if let Err(stop) = self.shard_ended(number, end, &mut backoff).await {
+                    let handled = tokio::select! {
+                        handled = self.shard_ended(number, end, &mut backoff) => handled,
+                        () = shutdown.triggered() => Ok(()),
+                    };
+                    if let Err(stop) = handled {
                         self.drain(STOP_DRAIN).await;
                         return Err(stop);
                     }
@@ -197,6 +201,11 @@ impl Table {
     /// Drains all shards and waits for them. Returns the first stop among their ends.
     async fn drain(&mut self, time: Duration) -> Option<StoppedTable> {
         let deadline = Instant::now() + time;
+        let give_up = self.give_up.clone();
+        let firing = tokio::spawn(async move {
+            tokio::time::sleep_until(deadline).await;
+            give_up.fire();
+        });
         self.shards.iter().for_each(|shard| send(shard, Control::Drain(deadline)));
         let mut first = None;
         while !self.shards.is_empty() {
@@ -210,10 +219,8 @@ impl Table {
                     first.get_or_insert(stop);
                 }
             }
-            if Instant::now() >= deadline {
-                self.give_up.fire();
-            }
         }
+        firing.abort();
         first
     }
 }

@@ -90,7 +90,8 @@ fn owned_partitions_are_found_by_topic_and_number() {
     }
     for (topic, number) in [("a", 2), ("a", 10), ("b", 0), ("b", 1), ("a", 2)] {
         let index = owned.find(topic, number).expect("owned");
-        assert_eq!((owned.at(index).source.topic.as_str(), owned.at(index).source.kafka_partition.0), (topic, number));
+        let source = &owned.at(index).source;
+        assert_eq!((source.topic.as_str(), source.kafka_partition.0), (topic, number));
     }
     assert!(owned.find("a", 3).is_none() && owned.find("c", 0).is_none());
     assert!(owned.remove("a", 2).is_some() && owned.find("a", 2).is_none());
