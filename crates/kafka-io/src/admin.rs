@@ -1,10 +1,10 @@
 //! Questions to the cluster, and topic creation.
-use std::{ffi::CString, fmt, ptr};
+use std::{ffi::CString, fmt};
 
 use rdkafka::{
     bindings as rdsys,
     consumer::{BaseConsumer, Consumer},
-    types::{RDKafkaErrorCode, RDKafkaRespErr},
+    types::RDKafkaRespErr,
 };
 
 use crate::{
@@ -21,6 +21,7 @@ const MOCK_CLUSTER: &str = "mockCluster";
 /// Questions to the cluster, and topic creation. Every call waits, at most about 20 s.
 pub struct Admin {
     pub(crate) client: BaseConsumer<LogContext>,
+    config: KafkaConfig,
 }
 
 /// What the cluster says of a topic.
@@ -59,8 +60,17 @@ impl Admin {
     /// # Errors
     /// [`KafkaIoError::Misconfigured`] for properties that librdkafka refuses.
     pub fn new(config: &KafkaConfig) -> Result<Self, KafkaIoError> {
-        let client = config.reader().create_with_context(LogContext);
-        Ok(Self { client: client.map_err(|error| KafkaIoError::from_kafka("create a client", &error))? })
+        Self::with_properties(config, &[])
+    }
+
+    /// A client with further librdkafka properties.
+    pub(crate) fn with_properties(config: &KafkaConfig, properties: &[(&str, &str)]) -> Result<Self, KafkaIoError> {
+        let mut client = config.reader();
+        for (name, value) in properties {
+            client.set(*name, *value);
+        }
+        let client = client.create_with_context(LogContext).map_err(|error| KafkaIoError::from_kafka("create a client", &error))?;
+        Ok(Self { client, config: config.clone() })
     }
 
     /// Id of the cluster; `None` if the broker gives none.
@@ -122,38 +132,18 @@ impl Admin {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
-        self.serve();
-        let request = self.request(rdsys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, "read group offsets");
-        let (group, list) = (CString::new(group).unwrap_or_default(), list_of(partitions));
-        // SAFETY: group and list outlive the calls, which copy them; the question is freed once.
-        unsafe {
-            let mut question = rdsys::rd_kafka_ListConsumerGroupOffsets_new(group.as_ptr(), list.ptr());
-            rdsys::rd_kafka_ListConsumerGroupOffsets(request.client, &raw mut question, 1, request.options, request.queue);
-            rdsys::rd_kafka_ListConsumerGroupOffsets_destroy(question);
-        }
-        let answer = request.answer()?;
-        let mut count = 0;
-        // SAFETY: an answer without an error has this result; it lives as long as the answer.
-        let groups = unsafe {
-            let result = rdsys::rd_kafka_event_ListConsumerGroupOffsets_result(answer.event);
-            elements(rdsys::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &raw mut count), count)
+        // A client that knows the group, but does not join it: librdkafka's admin call for this crashes a client without a group when the
+        // coordinator has moved.
+        let client = Self::with_properties(&self.config, &[("group.id", group)])?;
+        let found = client.client.committed_offsets(list_of(partitions), REQUEST_TIMEOUT);
+        let found = found.map_err(|error| KafkaIoError::from_kafka("read group offsets", &error))?;
+        let offset_of = |partition: &TopicPartition| {
+            let element = found.find_partition(&partition.topic, partition.kafka_partition);
+            let Some(element) = element else { return Ok(None) };
+            element.error().map_err(|error| KafkaIoError::from_kafka("read group offsets", &error))?;
+            Ok(element.offset().to_raw().filter(|offset| *offset >= 0))
         };
-        let mut offsets: Vec<_> = partitions.iter().map(|partition| (partition.clone(), None)).collect();
-        for group in groups {
-            // SAFETY: part of the answer, which is alive; the list has `cnt` elements.
-            let found = unsafe {
-                let error = rdsys::rd_kafka_group_result_error(*group);
-                let code = rdsys::rd_kafka_error_code(error);
-                if code != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
-                    return Err(request.failed(code, owned_text(rdsys::rd_kafka_error_string(error)), None));
-                }
-                partition_offsets(rdsys::rd_kafka_group_result_partitions(*group))
-            };
-            for (partition, offset) in &mut offsets {
-                *offset = found.iter().find(|(one, offset, _)| one == partition && *offset >= 0).map(|(_, offset, _)| *offset);
-            }
-        }
-        Ok(offsets)
+        partitions.iter().map(|partition| Ok((partition.clone(), offset_of(partition)?))).collect()
     }
 
     /// Creates a topic with configuration entries such as `retention.ms`.
@@ -219,7 +209,11 @@ impl Admin {
             rdsys::rd_kafka_AdminOptions_set_isolation_level(request.options, level);
             rdsys::rd_kafka_ListOffsets(request.client, list.ptr(), request.options, request.queue);
         }
-        let answer = request.answer()?;
+        let answer = match request.answer() {
+            // A topic that does not exist has no leaders: librdkafka's error says no more than that.
+            Err(_) if self.topics(&[topic.to_owned()])?[0].is_none() => return Err(KafkaIoError::UnknownTopic { topic: topic.to_owned() }),
+            answer => answer?,
+        };
         let mut count = 0;
         // SAFETY: an answer without an error has this result; it lives as long as the answer.
         let infos = unsafe {
@@ -287,25 +281,6 @@ pub(crate) unsafe fn check_topics(request: &Request, results: &[*const rdsys::rd
         }
     }
     Ok(())
-}
-
-/// Elements of a list in an answer: kafka_partition, offset, error.
-///
-/// # Safety
-/// `list` is null or alive.
-pub(crate) unsafe fn partition_offsets(
-    list: *const rdsys::rd_kafka_topic_partition_list_t,
-) -> Vec<(TopicPartition, i64, RDKafkaErrorCode)> {
-    // SAFETY: alive, as promised, with `cnt` elements.
-    unsafe {
-        let Some(list) = list.as_ref() else { return Vec::new() };
-        let elements = &*ptr::slice_from_raw_parts(list.elems, usize::try_from(list.cnt).unwrap_or(0));
-        let read = |element: &rdsys::rd_kafka_topic_partition_t| {
-            let partition = TopicPartition { topic: owned_text(element.topic), kafka_partition: element.partition };
-            (partition, element.offset, element.err.into())
-        };
-        elements.iter().map(read).collect()
-    }
 }
 
 fn timeout_ms() -> i32 {

@@ -22,6 +22,7 @@ use crate::{
     ownership::State,
     partition::{StartAt, TopicPartition, c_topic, list_of, list_with_offsets, list_with_starts},
     queue::RecordQueue,
+    validation::check_epochs,
 };
 
 /// The poll thread looks at the closing flag at least this often.
@@ -128,7 +129,7 @@ impl BatchConsumer {
     /// no start when it was assigned. Batches taken before belong to the old assignment.
     ///
     /// # Errors
-    /// [`KafkaIoError::NotAssigned`] if the group has taken it away.
+    /// [`KafkaIoError::NotAssigned`] if the group has taken it away; [`KafkaIoError::Unavailable`] if it did not start (then try again).
     pub fn reassign(&self, partition: &TopicPartition, start: StartAt) -> Result<(), KafkaIoError> {
         let shared = self.shared();
         let not_assigned = || KafkaIoError::NotAssigned { topic: partition.topic.clone(), kafka_partition: partition.kafka_partition };
@@ -147,8 +148,14 @@ impl BatchConsumer {
                 }
             }
             shared.context().queue().forward(partition);
-            shared.consumer.incremental_assign(&list_with_starts(&[(partition.clone(), start)])).map_err(failed)?;
+            let starts = [(partition.clone(), start)];
+            shared.consumer.incremental_assign(&list_with_starts(&starts)).map_err(failed)?;
             ownership.set(partition, State::Reading { start: start.offset });
+            if !check_epochs(&shared.consumer, &starts).is_empty() {
+                ownership.set(partition, State::Stopped);
+                let detail = "the leader epoch of the start offset could not be checked".to_owned();
+                return Err(KafkaIoError::Unavailable { operation: "assign a kafka_partition", detail });
+            }
             Ok(())
         })
     }

@@ -24,9 +24,11 @@ use crate::{
     ownership::{Ownership, State},
     partition::{StartAt, TopicPartition, list_of, list_with_starts, partitions_of},
     queue::RecordQueue,
+    validation::check_epochs,
 };
 
-/// Events of group membership; the poll thread waits for each answer (bounded by `max.poll.interval.ms`), while `take` keeps working.
+/// Events of group membership; the poll thread waits for each answer (bounded by `max.poll.interval.ms`), while `take` keeps
+/// returning. librdkafka pauses all kafka_partitions of this member meanwhile, so answer soon.
 #[derive(Debug)]
 pub enum GroupEvent {
     /// Answer with the start of each: offset and last leader epoch from the log. A kafka_partition left out is not read until
@@ -122,7 +124,10 @@ impl GroupContext {
     /// A record came out of the main queue, so its kafka_partition was not forwarded and its position has moved: it must be assigned again.
     pub(crate) fn stray(&self, partition: TopicPartition, offset: i64) {
         self.ownership().set(&partition, State::Stopped);
-        let detail = format!("record at offset `{offset}` arrived outside the queue");
+        self.push_error(partition, format!("record at offset `{offset}` arrived outside the queue"));
+    }
+
+    fn push_error(&self, partition: TopicPartition, detail: String) {
         lock(&self.strays).push(PartitionError { partition, kind: PartitionErrorKind::Other, detail });
     }
 
@@ -212,6 +217,10 @@ impl GroupContext {
             if outcome.is_ok() {
                 for (partition, start) in &starts {
                     ownership.set(partition, State::Reading { start: start.offset });
+                }
+                for partition in check_epochs(consumer, &starts) {
+                    ownership.set(&partition, State::Stopped);
+                    self.push_error(partition, "the leader epoch of the start offset could not be checked".to_owned());
                 }
             } else {
                 // The group waits for a call that succeeds.

@@ -27,6 +27,7 @@ mod request;
 mod topic_id;
 #[cfg(feature = "test-producers")]
 mod transactional_producer;
+mod validation;
 
 pub use admin::{Admin, OffsetQuery, TopicInfo};
 pub use batch::{Batch, Headers, PartitionError, PartitionErrorKind, RawRecord};

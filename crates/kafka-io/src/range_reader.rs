@@ -35,11 +35,8 @@ impl RangeReader {
     /// # Errors
     /// [`KafkaIoError::Misconfigured`] for properties that librdkafka refuses.
     pub fn new(config: &KafkaConfig) -> Result<Self, KafkaIoError> {
-        let mut reader = config.reader();
-        reader.set("enable.partition.eof", "true");
-        let client = reader.create_with_context(crate::config::LogContext);
-        let client = client.map_err(|error| KafkaIoError::from_kafka("create a client", &error))?;
-        Ok(Self { admin: Admin::new(config)?, reader: Admin { client } })
+        let reader = Admin::with_properties(config, &[("enable.partition.eof", "true")])?;
+        Ok(Self { admin: Admin::new(config)?, reader })
     }
 
     /// Calls `each` for every record in `[start, end)` (read_committed); `each` is not called for absent offsets.

@@ -1,17 +1,18 @@
 //! For tests only: committed and aborted transactions, and calls that destroy data.
-use std::{fmt, time::Duration};
+use std::{fmt, ptr, time::Duration};
 
 use rdkafka::{
     bindings as rdsys,
     error::KafkaError,
     producer::{BaseProducer, Producer as _},
+    types::RDKafkaErrorCode,
 };
 
 use crate::{
     Admin, KafkaIoError, NewRecord, TopicPartition,
-    admin::{check_topics, partition_offsets},
+    admin::check_topics,
     config::{KafkaConfig, LogContext},
-    partition::{c_topic, list_with_offsets},
+    partition::{c_topic, list_with_offsets, owned_text},
     producer::{as_base, producer_config},
     request::elements,
 };
@@ -132,7 +133,7 @@ impl Admin {
             partition_offsets(rdsys::rd_kafka_DeleteRecords_result_offsets(result))
         };
         for (partition, _, code) in outcomes {
-            if code != rdkafka::types::RDKafkaErrorCode::NoError {
+            if code != RDKafkaErrorCode::NoError {
                 return Err(KafkaIoError::from_code("delete records", code, code.to_string(), Some(&partition.topic)));
             }
         }
@@ -164,5 +165,22 @@ impl Admin {
             let result = rdsys::rd_kafka_event_CreatePartitions_result(answer.event);
             check_topics(&request, elements(rdsys::rd_kafka_CreatePartitions_result_topics(result, &raw mut count), count))
         }
+    }
+}
+
+/// Elements of a list in an answer: kafka_partition, offset, error.
+///
+/// # Safety
+/// `list` is null or alive.
+unsafe fn partition_offsets(list: *const rdsys::rd_kafka_topic_partition_list_t) -> Vec<(TopicPartition, i64, RDKafkaErrorCode)> {
+    // SAFETY: alive, as promised, with `cnt` elements.
+    unsafe {
+        let Some(list) = list.as_ref() else { return Vec::new() };
+        let elements = &*ptr::slice_from_raw_parts(list.elems, usize::try_from(list.cnt).unwrap_or(0));
+        let read = |element: &rdsys::rd_kafka_topic_partition_t| {
+            let partition = TopicPartition { topic: owned_text(element.topic), kafka_partition: element.partition };
+            (partition, element.offset, element.err.into())
+        };
+        elements.iter().map(read).collect()
     }
 }

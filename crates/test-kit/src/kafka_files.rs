@@ -74,6 +74,9 @@ fn defaults(folder: &Path, ports: Ports) -> BTreeMap<String, String> {
         ("group.initial.rebalance.delay.ms", "0"),
         ("group.min.session.timeout.ms", "1000"),
         ("auto.create.topics.enable", "false"),
+        // Tests choose their own times: no record is too old to keep or too new to take.
+        ("log.retention.ms", "-1"),
+        ("log.message.timestamp.after.max.ms", "9223372036854775807"),
         // Compaction and retention at test speed.
         ("log.cleaner.backoff.ms", "100"),
         ("log.cleaner.dedupe.buffer.size", "4194304"),

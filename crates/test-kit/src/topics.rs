@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use kafka_io::{NewRecord, Producer, RangeReader, TopicPartition};
 
 use crate::{KafkaServer, wait::try_wait_for};
@@ -15,17 +15,25 @@ pub fn unique_name(prefix: &str) -> String {
     format!("{prefix}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// A new topic reaches the broker's metadata within a second or so.
+const VISIBLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Deadline for the cleaner, which looks every 100 ms once a segment is closed.
 const COMPACTION_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl KafkaServer {
-    /// Creates a topic of its own for a test.
+    /// Creates a topic of its own for a test, and waits until the broker knows it and its leaders.
     ///
     /// # Errors
     /// Those of the request.
     pub fn create_topic(&self, prefix: &str, partitions: i32) -> Result<String> {
         let topic = unique_name(prefix);
-        self.admin().create_topic(&topic, partitions, 1, &[])?;
+        let admin = self.admin();
+        admin.create_topic(&topic, partitions, 1, &[])?;
+        let known = try_wait_for(VISIBLE_TIMEOUT, || {
+            admin.topics(std::slice::from_ref(&topic)).ok()?.remove(0)?;
+            admin.offsets(&topic, partitions, kafka_io::OffsetQuery::Latest).ok()
+        });
+        known.with_context(|| format!("topic `{topic}` did not become visible"))?;
         Ok(topic)
     }
 
