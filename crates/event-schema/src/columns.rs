@@ -27,7 +27,7 @@ pub fn identity_fields() -> Vec<Field> {
 }
 
 /// All columns of a quarantine file: `reason`, `detail`, `schema_id`, `key`, `value`, `headers`, `ingest_time` (microseconds, UTC), then the
-/// identity columns. `schema_id` holds Confluent ids, which are 32-bit and signed in the wild.
+/// identity columns. `schema_id` has the four bytes of the header as a signed number, as registries count (`u32::cast_signed`).
 pub fn quarantine_schema() -> SchemaRef {
     let header = Fields::from(vec![Field::new("key", DataType::Utf8, true), Field::new("value", DataType::Binary, true)]);
     let headers = DataType::List(Arc::new(Field::new(LIST_ITEM, DataType::Struct(header), true)));

@@ -10,6 +10,9 @@ use std::{
     sync::Arc,
 };
 
+/// Registries count ids as signed 32-bit numbers.
+const MAX_SCHEMA_ID: u32 = i32::MAX.cast_unsigned();
+
 /// One schema of a subject.
 #[derive(Debug)]
 pub struct SubjectSchema {
@@ -173,7 +176,8 @@ fn read_schema_file(path: &Path) -> Result<(u32, String), String> {
         Some(value) => value
             .as_u64()
             .and_then(|id| u32::try_from(id).ok())
-            .ok_or_else(|| format!("schema_id `{value}` is not an integer from 0 to `{}`", u32::MAX))?,
+            .filter(|id| *id <= MAX_SCHEMA_ID)
+            .ok_or_else(|| format!("schema_id `{value}` is not an integer from 0 to `{MAX_SCHEMA_ID}`"))?,
     };
     parse_avro(&text).map_err(|error| error.faults.iter().map(|f| f.what.clone()).collect::<Vec<_>>().join("; "))?;
     Ok((id, text))

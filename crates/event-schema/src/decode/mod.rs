@@ -73,6 +73,8 @@ pub struct BatchDecoder {
     segment: Segment,
     full: VecDeque<RecordBatch>,
     full_rows: usize,
+    /// [`SEGMENT_BYTES`] but in tests.
+    segment_bytes: usize,
     broken: Option<String>,
 }
 
@@ -96,6 +98,7 @@ impl BatchDecoder {
             segment,
             full: VecDeque::new(),
             full_rows: 0,
+            segment_bytes: SEGMENT_BYTES,
             broken: None,
         }
     }
@@ -175,7 +178,7 @@ impl BatchDecoder {
             return;
         }
         let appended = self.segment.append(body, nodes).and_then(|()| {
-            if self.segment.memory_bytes() < SEGMENT_BYTES {
+            if self.segment.memory_bytes() < self.segment_bytes {
                 return Ok(());
             }
             let batch = self.segment.flush(&self.schema)?;

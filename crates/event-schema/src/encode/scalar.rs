@@ -90,10 +90,11 @@ impl<'a> Scalar<'a> {
             Scalar::Json(Value::Number(_)) => true,
             _ => self.text().is_some_and(|text| text.bytes().any(|b| b.is_ascii_digit())),
         };
-        let quoted_number = matches!(self, Scalar::Json(Value::String(_))) && has_digits;
+        let quoted = matches!(self, Scalar::Json(Value::String(_)));
         match value {
-            Some(value) if !quoted_number && !(has_digits && is_infinite(value)) => Ok(value),
-            _ => self.unfit(wanted),
+            Some(value) if has_digits && (quoted || is_infinite(value)) => self.unfit(wanted),
+            Some(value) => Ok(value),
+            None => self.unfit(wanted),
         }
     }
 

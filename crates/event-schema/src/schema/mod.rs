@@ -132,7 +132,7 @@ fn check_fields_are_objects(json: &serde_json::Value) -> Result<(), SchemaError>
             {
                 return Err(SchemaError::whole(format!("not an Avro schema: `{field}` stands for a field but is not an object")));
             }
-            object.values().try_for_each(check_fields_are_objects)
+            object.iter().filter(|(key, _)| *key != "default").try_for_each(|(_, value)| check_fields_are_objects(value))
         }
         _ => Ok(()),
     }

@@ -169,3 +169,23 @@ fn columns_are_lower_case_with_catalog_types() {
     let names: Vec<_> = schema.arrow().fields().iter().map(|f| f.name().as_str()).collect();
     assert_eq!(names, ["deviceid", "at", "pos"]);
 }
+
+#[test]
+fn forms_made_of_a_schema_have_limits_too() {
+    let members: Vec<_> = (0..2000).map(|i| format!(r#"{{"name":"{}{i}","type":"int"}}"#, "long_name".repeat(10))).collect();
+    let wide = format!(r#"{{"type":"record","name":"W","fields":[{}]}}"#, members.join(","));
+    refused(&field(&wide), "f", "split the column");
+    // Within the depth, but deeper as JSON than what decodes it reads, once the reference is expanded.
+    let records =
+        (0..30).fold(r#""int""#.to_owned(), |ty, i| format!(r#"{{"type":"record","name":"N{i}","fields":[{{"name":"x","type":{ty}}}]}}"#));
+    let arrays = (0..33).fold(r#""N29""#.to_owned(), |ty, _| format!(r#"{{"type":"array","items":["null",{ty}]}}"#));
+    let json = format!(r#"{{"type":"record","name":"R","fields":[{{"name":"a","type":{records}}},{{"name":"b","type":{arrays}}}]}}"#);
+    refused(&json, "schema", "the schema cannot be decoded");
+}
+
+#[test]
+fn a_default_may_look_like_a_schema() {
+    let json = r#"{"type":"record","name":"R","fields":[{"name":"f","default":{"type":"record","fields":["x"]},
+        "type":{"type":"record","name":"I","fields":[{"name":"type","type":"string"},{"name":"fields","type":{"type":"array","items":"string"}}]}}]}"#;
+    TableSchema::parse(json).expect("what stands in a default is a value");
+}

@@ -67,3 +67,35 @@ fn large_batches_are_whole() {
     (0..5000).for_each(|_| accept(&mut decoder, &[2]));
     assert_eq!(flush(&mut decoder).num_rows(), 5000);
 }
+
+/// Rows over a segment's memory come as further batches, in order, and count until they are flushed.
+#[test]
+fn segments_come_in_order() {
+    let mut decoder = decoder(&one_field(r#""int""#));
+    decoder.segment_bytes = 3 * 17;
+    (0..10u8).for_each(|i| accept(&mut decoder, &[2 * i]));
+    let mut found = Vec::new();
+    for left in [7, 4, 1, 0] {
+        let batch = flush(&mut decoder);
+        assert_eq!(decoder.rows(), left);
+        found.extend((0..batch.num_rows()).map(|row| of_arrow(batch.column(0), row)));
+    }
+    assert_eq!(found, (0..10).map(Plain::Int).collect::<Vec<_>>());
+    assert!(decoder.flush().unwrap().is_none());
+}
+
+/// Were the walk to let something pass that does not decode, the flush says so, and the decoder is usable after it.
+#[test]
+fn a_broken_decode_is_told_and_left_behind() {
+    let mut decoder = decoder(&one_field(r#""int""#));
+    let other = TableSchema::parse(&one_field(r#""double""#)).unwrap();
+    accept(&mut decoder, &[2]);
+    decoder.segment = super::super::Segment::new(&other);
+    accept(&mut decoder, &[2]);
+    accept(&mut decoder, &[4]);
+    let error = decoder.flush().unwrap_err();
+    assert!(error.starts_with("a checked record of `1` bytes was decoded as `0` rows"), "{error}");
+    assert_eq!(decoder.rows(), 0);
+    accept(&mut decoder, &[6]);
+    assert_eq!(of_arrow(flush(&mut decoder).column(0), 0), Plain::Int(3));
+}

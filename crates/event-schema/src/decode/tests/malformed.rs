@@ -51,6 +51,9 @@ fn short_and_long_records() {
 fn numbers_and_lengths() {
     check(r#""long""#, &[2], &[0xff; 10], RefusalCode::InvalidNumber, "`f`: a number has more than 64 bits");
     check(r#""long""#, &[2], &[0x80; 11], RefusalCode::InvalidNumber, "`f`: a number has more than 64 bits");
+    let mut bit_65 = vec![0x80; 9];
+    bit_65.push(0x02);
+    check(r#""long""#, &[2], &bit_65, RefusalCode::InvalidNumber, "`f`: a number has more than 64 bits");
     check(r#""int""#, &[2], &long(1 << 31), RefusalCode::InvalidNumber, "`f`: an int has more than 32 bits");
     check(r#""bytes""#, &[0], &long(-1), RefusalCode::InvalidLength, "`f`: the length is `-1`");
     check(r#""bytes""#, &[0], &long(i64::MIN), RefusalCode::InvalidLength, "`f`: the length is `-9223372036854775808`");
@@ -76,6 +79,10 @@ fn values_outside_of_their_types() {
     check(DECIMAL, &[4, 0x03, 0xe7], &[4, 0xfc, 0x18], RefusalCode::DecimalOverflow, "`f`: the decimal has more than `3` digits");
     let mut wide = vec![34, 1];
     wide.extend([0; 16]);
+    check(DECIMAL, &[0], &wide, RefusalCode::DecimalOverflow, "`f`: the decimal has more than `3` digits");
+    // As 16 bytes these would be -1.
+    wide = vec![34, 0];
+    wide.extend([0xff; 16]);
     check(DECIMAL, &[0], &wide, RefusalCode::DecimalOverflow, "`f`: the decimal has more than `3` digits");
     let overflow = "`f`: the milliseconds overflow 64 bits of microseconds";
     check(MILLIS, &long(i64::MAX / 1000), &long(i64::MAX / 1000 + 1), RefusalCode::ValueOutOfRange, overflow);
@@ -162,8 +169,8 @@ fn records_over_a_limit() {
     accept(&mut decoder, &[2, 0, 0]);
     let refusal = refuse(&mut decoder, &[2, 2, 0, 0, 0]);
     assert_eq!((refusal.code, refusal.detail.as_str()), (RefusalCode::TooDeep, "`f[][]`: the value is nested deeper than the limit"));
-    accept(&mut decoder, &[2, 0, 0]);
-    assert_eq!(flush(&mut decoder).num_rows(), 2);
+    accept(&mut decoder, &[8, 0, 0, 0, 0, 0]);
+    assert_eq!(flush(&mut decoder).num_rows(), 2, "siblings are not deeper");
 }
 
 /// A null of a record is one byte, but takes a slot in each of its columns: a million such nulls would take gigabytes.
@@ -180,4 +187,20 @@ fn nulls_are_not_free() {
     assert_eq!(decoder.memory_bytes(), 0);
     let mut fixed = super::decoder(&one_field(r#"{"type":"array","items":["null",{"type":"fixed","name":"F","size":100000}]}"#));
     assert_eq!(refuse(&mut fixed, &nulls(1000)).code, RefusalCode::TooManyNodes);
+}
+
+/// An enum's index and a uuid's bytes are much shorter than their text.
+#[test]
+fn text_made_of_few_bytes_is_not_free() {
+    let symbol = "S".repeat(1600);
+    let ty = format!(r#"{{"type":"array","items":{{"type":"enum","name":"E","symbols":["A","{symbol}"]}}}}"#);
+    let mut decoder = decoder(&one_field(&ty));
+    let items = |index: u8| [long(10_000), vec![index; 10_000], vec![0]].concat();
+    accept(&mut decoder, &items(0));
+    assert_eq!(refuse(&mut decoder, &items(2)).code, RefusalCode::TooManyNodes);
+    let nodes = Limits { nodes: 8, ..Limits::default() };
+    let uuids = r#"{"type":"array","items":{"type":"fixed","name":"U","size":16,"logicalType":"uuid"}}"#;
+    let mut decoder = limited(&one_field(uuids), nodes);
+    accept(&mut decoder, &[&[2][..], &[7; 16], &[0]].concat());
+    assert_eq!(refuse(&mut decoder, &[&[4][..], &[7; 32], &[0]].concat()).code, RefusalCode::TooManyNodes);
 }

@@ -77,7 +77,7 @@ fn damage(datum: &mut Vec<u8>, rng: &mut StdRng) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn values_survive_and_equal_apache_avro(ty in record(), seed: u64) {

@@ -41,7 +41,7 @@ fn opened(file: &[u8]) -> std::fs::File {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn parquet_keeps_types_and_values(ty in record(), seed: u64) {

@@ -88,7 +88,7 @@ fn decimals_of_every_width() {
         let bound = 10i128.pow(precision) - 1;
         let values = [0, 1, -1, bound, -bound, bound / 7, -bound / 7];
         let wide = |v: i128| {
-            let mut bytes = vec![if v < 0 { 0xff } else { 0 }; 40];
+            let mut bytes = [if v < 0 { 0xff } else { 0 }; 40];
             bytes[24..].copy_from_slice(&v.to_be_bytes());
             bytes[40 - size..].to_vec()
         };
