@@ -98,3 +98,31 @@ impl StagedWrite for StagedFile {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `/dev/full` answers every write with "no space left".
+    #[tokio::test]
+    async fn what_a_full_disk_refused_may_be_written_again() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        fs::create_dir(folder.path().join(STAGING)).expect("folder");
+        let mut staged = StagedFile::begin(folder.path(), "t/data/a").expect("begin");
+        let disk = Arc::clone(&staged.file);
+        let piece = |byte: u8| Bytes::from(vec![byte; WRITE_BYTES]);
+        staged.write(piece(1)).await.expect("write");
+        staged.write(Bytes::from_static(b"small")).await.expect("kept until there is more");
+        staged.file = Arc::new(File::options().write(true).open("/dev/full").expect("/dev/full"));
+        for _ in 0..2 {
+            let full = staged.write(piece(2)).await;
+            assert!(matches!(full, Err(StoreError::Unavailable { .. })), "{full:?}");
+        }
+        staged.file = disk;
+        staged.write(piece(2)).await.expect("write");
+        let path = staged.path.clone();
+        let (_, bytes) = Box::new(staged).finish().await.expect("finish");
+        let expected = [vec![1; WRITE_BYTES], b"small".to_vec(), vec![2; WRITE_BYTES]].concat();
+        assert!(fs::read(path).expect("read") == expected && bytes == expected.len() as u64);
+    }
+}

@@ -5,7 +5,7 @@ use futures::{StreamExt, TryStreamExt};
 use std::ops::Range;
 use std::sync::Arc;
 use table_log::record::{AppendBody, Body};
-use table_log::{Record, Seq, TableState};
+use table_log::{ApplyError, Record, Seq, TableState};
 
 impl TableLog {
     /// One record (cached; from its segment if there is one), with out-of-line file lists filled in.
@@ -42,6 +42,22 @@ impl TableLog {
             }
             ahead = (ahead * 2).min(PARALLEL_REQUESTS as u64);
         }
+    }
+
+    /// A record beyond the tail means that somebody removed one: a client that took the hole for the tail would write the log anew.
+    pub(super) async fn check_for_hole(&self) -> Result<(), TableLogError> {
+        let tail = self.state().next_seq;
+        let folder = self.record_key(tail).trim_end_matches(|c| c != '/').to_owned();
+        let after = self.record_key(tail);
+        let listed = self.shared.retry.repeat("list", &folder, || self.shared.store.list(&folder, Some(&after), 1)).await?;
+        let beyond = listed.first().and_then(|object| object.key.strip_prefix(&folder)?.strip_suffix(".json")?.parse().ok());
+        let Some(beyond) = beyond else { return Ok(()) };
+        // Others may have appended since the fold.
+        if self.fold_to_tail().await?.next_seq.0 > beyond {
+            return Ok(());
+        }
+        let error = ApplyError { seq: self.state().next_seq, reason: format!("it does not exist, but record {beyond} does") };
+        Err(TableLogError::Broken { table: self.table().0.clone(), error })
     }
 
     /// Folds a record that this client has just committed, unless a clone already has.

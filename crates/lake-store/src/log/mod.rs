@@ -85,6 +85,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl TableLog {
     /// Opens and folds to the tail (from the newest checkpoint that fits the log). A table without records is an empty state.
+    ///
+    /// Errors: store trouble that outlasts the retries; an unreadable or broken log, one with a hole at its tail too.
     pub async fn open(store: Arc<dyn LakeStore>, table: TableName, options: TableLogOptions) -> Result<Self, TableLogError> {
         let mut seeds = match options.seed {
             Some(seed) => ChaCha8Rng::seed_from_u64(seed),
@@ -113,6 +115,7 @@ impl TableLog {
         let log = Self { shared: Arc::new(shared) };
         log.load_checkpoint().await?;
         log.refresh().await?;
+        log.check_for_hole().await?;
         Ok(log)
     }
 

@@ -29,6 +29,11 @@ impl Watch {
         self.missing_since.retain(|file, _| unpublished.contains(&file.seq));
     }
 
+    fn is_in_place(&mut self, seq: Seq) {
+        self.missing_since.retain(|file, _| file.seq != seq);
+        self.published.insert(seq);
+    }
+
     pub(super) fn published(&self) -> &BTreeSet<Seq> {
         &self.published
     }
@@ -53,7 +58,7 @@ impl TableLog {
         let missing: BTreeSet<usize> = missing.into_iter().flatten().collect();
         let in_place = missing.is_empty() || self.none_is_lost(record, &files, &missing).await?;
         if in_place {
-            lock(&self.shared.watch).published.insert(record.seq);
+            lock(&self.shared.watch).is_in_place(record.seq);
         }
         Ok(())
     }
@@ -79,29 +84,36 @@ impl TableLog {
                 continue;
             }
             all_vacuumed = false;
-            let since = *watch.missing_since.entry(file).or_insert_with(Instant::now);
             let key = files[index].key.clone();
+            let since = *watch.missing_since.entry(file).or_insert_with(|| {
+                tracing::error!(key, seq = record.seq.0, "a committed file has neither object nor upload");
+                Instant::now()
+            });
             if since.elapsed() >= self.shared.options.lost_after {
                 return Err(TableLogError::LakeFileLost { table: self.table().0.clone(), seq: record.seq, key });
             }
-            tracing::error!(key, seq = record.seq.0, "a committed file has neither object nor upload");
         }
         Ok(all_vacuumed)
     }
 
     /// Publishes what others left unpublished for `help_after`; call it every second or so. Writes caches that are due.
     ///
-    /// Errors: as [`TableLog::publish`]. Does nothing on a read-only client.
+    /// Errors: as [`TableLog::publish`], the first one after all records had their turn. Does nothing on a read-only client.
     pub async fn help(&self) -> Result<(), TableLogError> {
         if self.shared.options.read_only {
             return Ok(());
         }
+        let mut outcome = Ok(());
         for seq in self.left_unpublished() {
-            let record = self.record(seq).await?;
-            self.publish(&record).await?;
+            outcome = outcome.and(self.help_with(seq).await);
         }
         self.maintain(&self.state()).await;
-        Ok(())
+        outcome
+    }
+
+    async fn help_with(&self, seq: Seq) -> Result<(), TableLogError> {
+        let record = self.record(seq).await?;
+        self.publish(&record).await
     }
 
     fn left_unpublished(&self) -> Vec<Seq> {

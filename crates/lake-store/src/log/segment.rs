@@ -36,7 +36,7 @@ impl TableLog {
 
     /// The records of the segment that begins at `from`. `None`: there is none, or it is no use.
     pub(super) async fn read_segment(&self, from: Seq) -> Result<Option<Vec<Arc<Record>>>, TableLogError> {
-        if from.0 % SEGMENT_RECORDS != 0 {
+        if !from.0.is_multiple_of(SEGMENT_RECORDS) {
             return Ok(None);
         }
         let key = self.segment_key(from);

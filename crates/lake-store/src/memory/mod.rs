@@ -72,7 +72,7 @@ impl MemoryStore {
         Self { world, client: Arc::new(Mutex::new(client)) }
     }
 
-    /// The next call of `operation` (the port's method name) on a key that contains `key_part` meets this fault. Used before the plan's.
+    /// The next call of `operation` (the port's method name; `write` and `finish` of a staging too) on a key that contains `key_part` meets this fault. Used before the plan's.
     pub fn inject(&self, operation: &'static str, key_part: &str, fault: Fault) {
         lock(&self.client).script.add(operation, key_part, fault);
     }

@@ -200,3 +200,19 @@ async fn newer_formats_unknown_kinds_and_broken_records_are_refused() {
     assert!(matches!(read, Err(TableLogError::Broken { .. })), "it parses, and breaks a rule: {read:?}");
     assert_eq!(log.state().next_seq, Seq(2), "the fold shows nothing of it");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_record_is_not_taken_for_the_tail() {
+    let store = MemoryStore::new();
+    let log = new_table(&store, 1).await;
+    for number in 0..3 {
+        commit(&log, flush(&number.to_string())).await;
+    }
+    let key = "events/_log/00000000000000000003.json";
+    let body = store.get(key, None).await.expect("get").expect("record");
+    store.delete(key).await.expect("delete");
+    let opened = TableLog::open(Arc::new(store.clone()), table_name(), options("other")).await;
+    assert!(matches!(&opened, Err(TableLogError::Broken { error, .. }) if error.seq == Seq(3)), "{opened:?}");
+    store.create(key, body).await.expect("create");
+    assert_eq!(open(&store, "other").await.state(), log.state());
+}

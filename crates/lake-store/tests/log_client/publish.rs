@@ -17,7 +17,8 @@ async fn files_are_visible_after_publish_and_the_next_record_says_so() {
     }
     log.publish(&record).await.expect("publish");
     log.publish(&record).await.expect("publish is repeatable");
-    assert!(exists(&store, &key).await);
+    let body = store.get(&key, None).await.expect("get").expect("object");
+    assert_eq!(lake::decode(&body).len(), 5);
     assert!(log.state().unpublished().contains(&Seq(2)));
     let next = commit(&log, Body::Flush(FlushBody { actor: "x".to_owned() })).await;
     assert_eq!(next.published, [Seq(2)]);
@@ -79,4 +80,40 @@ async fn discard_is_repeatable_and_never_fails_the_caller() {
     assert_eq!(store.staged_uploads().len(), 1, "the refused one is left to the sweeper");
     log.discard(&files).await;
     assert!(store.staged_uploads().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_record_that_cannot_be_helped_does_not_stop_the_others() {
+    let store = MemoryStore::new();
+    let crashed = store.client(FaultPlan::default(), 1);
+    let log = new_table(&crashed, 1).await;
+    let first = commit(&log, append_of(&log, "a", 0, 5).await).await;
+    let second = commit(&log, append_of(&log, "b", 5, 9).await).await;
+    crashed.crash();
+    let keys: Vec<String> = [first, second].iter().filter_map(|record| record.files().next()).map(|file| file.key.clone()).collect();
+    let helper = open(&store, "helper").await;
+    tokio::time::sleep(TICK * 11).await;
+    store.inject("publish", &keys[0], Fault::Refusal);
+    assert!(matches!(helper.help().await, Err(TableLogError::Store(_))));
+    assert!(!exists(&store, &keys[0]).await && exists(&store, &keys[1]).await);
+    helper.help().await.expect("help");
+    assert!(exists(&store, &keys[0]).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn quarantine_files_are_published_with_the_rows_around_them() {
+    let store = MemoryStore::new();
+    let log = new_table(&store, 1).await;
+    let data = staged(&log, "a", 0, 5).await;
+    let refused = [Row { kafka_partition: 0, offset: 5, event_time: Time(0) }];
+    let staging = uuid::Uuid::from_u64_pair(1, 2).to_string();
+    let quarantine = stage(&store, &Place::Quarantine(Time(0)), data.staged_on, &staging, &refused).await.expect("stage");
+    let range = AppendRange { rows: 5, quarantined: 1, ..plain_range(0, 0, 6, None) };
+    let body = AppendBody { ranges: vec![range], files: vec![data], quarantine: vec![quarantine], file_list: None };
+    let record = commit(&log, Body::Append(body)).await;
+    log.publish(&record).await.expect("publish");
+    for file in record.files() {
+        assert!(exists(&store, &file.key).await, "{}", file.key);
+    }
+    assert_eq!(record.files().count(), 2);
 }

@@ -40,7 +40,7 @@ pub fn available(kafka_partition: i32, clock: Time) -> i64 {
 pub fn event(seed: u64, kafka_partition: i32, offset: i64) -> Event {
     let draw = mix(seed ^ mix(kafka_partition.unsigned_abs().into()) ^ mix(offset.unsigned_abs() + 1000));
     let kafka_timestamp = Time(START.0 + offset * INTERVAL.0);
-    let behind_ms = if draw % 8 == 0 { (draw >> 8) % 300_000 } else { (draw >> 8) % 4_000 };
+    let behind_ms = if draw.is_multiple_of(8) { (draw >> 8) % 300_000 } else { (draw >> 8) % 4_000 };
     let fate = match (draw >> 40) % 40 {
         0..=1 => Fate::Quarantined,
         2 => Fate::Skipped,
