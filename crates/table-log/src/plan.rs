@@ -158,7 +158,7 @@ impl fmt::Display for Fenced {
                 write!(f, "a file was staged on a state of seq `{staged_on}`, and files staged before `{before}` are swept")
             }
             Self::UnknownSchema { schema_version } => write!(f, "schema version `{schema_version}` is not committed"),
-            Self::OldRegister { shows, newest } => write!(f, "the catalog shows seq `{newest}` already, which is not older than `{shows}`"),
+            Self::OldRegister { shows, newest } => write!(f, "the catalog shows seq `{newest}`, and seq `{shows}` is older"),
             Self::Invalid(why) => f.write_str(why),
         }
     }

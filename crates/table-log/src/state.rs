@@ -4,24 +4,25 @@
 //! [`crate::plan`], so a record that was planned on the state before it always folds.
 
 mod files;
+mod questions;
 mod sources;
 mod windows;
 
 pub(crate) use files::FileSet;
+pub(crate) use questions::Place;
 pub use files::Superseded;
 pub(crate) use sources::Sources;
 pub use sources::{PartitionState, SourceState};
 pub use windows::WindowState;
 pub(crate) use windows::{LakePartitionState, Revised, Windows};
 
-use crate::key::{DataFolder, Key, Layout};
-use crate::planted::{Bug, is_planted};
+use crate::key::Key;
 use crate::record::{AppendBody, Body, FORMAT, RepairAction, SourceBody, TableBody, VacuumBody};
-use crate::{FileRef, LakePartition, Offset, PutId, Record, Seq, SourcePartition, TableName, pairs, rules};
+use crate::{FileRef, PutId, Record, Seq, TableName, pairs, rules};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use windowing::{Time, Watermark};
+use windowing::Time;
 
 /// Version of this fold: part of a checkpoint's key. Raise it whenever `apply` or the state's shape changes.
 pub const FOLD_VERSION: u32 = 1;
@@ -243,12 +244,13 @@ impl TableState {
         self.superseded.extend(replaced.into_iter().map(|file| (file, entry)));
     }
 
-    /// A `register`: first shows a newer revision, later and after a full comparison confirms it.
+    /// A `register`: the first one shows a newer revision; one after a full comparison on a fold with that first one confirms it. The seq of
+    /// the record alone says nothing on when the comparison was made (docs/adr/0020).
     fn confirm_superseded(&mut self, register: Seq, shows: Seq, full: bool) {
         for entry in self.superseded.values_mut().filter(|entry| entry.by <= shows) {
             if entry.shown_by.is_none() {
                 entry.shown_by = Some(register);
-            } else if full && entry.confirmed_by.is_none() {
+            } else if full && Some(shows) >= entry.shown_by && entry.confirmed_by.is_none() {
                 entry.confirmed_by = Some(register);
             }
         }
@@ -263,163 +265,4 @@ impl TableState {
 /// Sums saturate: what they count comes from files that others wrote.
 fn add(sum: &mut u64, more: u64) {
     *sum = sum.saturating_add(more);
-}
-
-/// Questions.
-impl TableState {
-    /// How keys of this table are laid out; `None` before the first `table` record.
-    pub fn layout(&self, table: &TableName) -> Option<Layout> {
-        let settings = &self.table.as_ref()?.settings;
-        Some(Layout { table: table.clone(), window: settings.window, partition_by: settings.partition_by.clone() })
-    }
-
-    /// The `put_id` of the newest record: a committer that starts from a checkpoint knows its own record by it.
-    pub fn last_put_id(&self) -> Option<&PutId> {
-        self.last_put_id.as_ref()
-    }
-
-    /// The seq of the newest record, which files staged on this state carry in their names; `None` for an empty log.
-    pub fn newest_seq(&self) -> Option<Seq> {
-        self.next_seq.0.checked_sub(1).map(Seq)
-    }
-
-    /// The current (not ended) generation of a topic.
-    pub fn current_source(&self, topic: &str) -> Option<(u32, &SourceState)> {
-        self.sources.newest(topic).filter(|(_, source)| !source.ended)
-    }
-
-    /// All declared generations.
-    pub fn sources(&self) -> impl Iterator<Item = (&str, u32, &SourceState)> {
-        self.sources.iter()
-    }
-
-    /// First offset not yet taken.
-    pub fn next_offset(&self, source: &SourcePartition) -> Option<Offset> {
-        self.sources.get(source).map(|(_, partition)| partition.next_offset)
-    }
-
-    /// The table's watermark.
-    pub fn watermark(&self) -> Watermark {
-        self.sources.watermark()
-    }
-
-    /// Windows that end here or before are closed; `None` while none is.
-    pub fn closed_through(&self) -> Option<Time> {
-        if is_planted(Bug::ClosedUndoneBySettings) { self.closes_now() } else { self.closed_through }
-    }
-
-    /// Closed is for good: kept in the state, never undone by new settings.
-    pub fn is_closed(&self, window_start: Time) -> bool {
-        let window_end = self.table.as_ref().map(|table| table.settings.window.end_of(window_start));
-        window_end.is_some_and(|end| self.closed_through().is_some_and(|closed| end <= closed))
-    }
-
-    /// Windows with files or revisions: (window_start, current revision: 0 while open or unsealed, closed). A derived window is complete with
-    /// its first revision.
-    pub fn windows(&self) -> impl Iterator<Item = (Time, u32, bool)> {
-        self.windows.iter().map(|(start, window)| (start, window.revision, window.revision > 0 || self.is_closed(start)))
-    }
-
-    /// One window that has files or a revision.
-    pub fn window(&self, window_start: Time) -> Option<&WindowState> {
-        self.windows.get(window_start)
-    }
-
-    /// Live data files: per lake partition with its revision (0: the open files). Late and superseded files are not live; a lake partition
-    /// with late files only is not shown before its first revision. A revision may be without files.
-    pub fn live_files(&self) -> impl Iterator<Item = (&LakePartition, u32, &[FileRef])> {
-        let shown = self.windows.lake_partitions().filter(|(_, state)| state.revision > 0 || !state.live.is_empty());
-        shown.map(|(lake_partition, state)| (lake_partition, state.revision, state.live.refs()))
-    }
-
-    /// Late files waiting for the next revision.
-    pub fn late_files(&self) -> impl Iterator<Item = (&LakePartition, &[FileRef])> {
-        let waiting = self.windows.lake_partitions().filter(|(_, state)| !state.late.is_empty());
-        waiting.map(|(lake_partition, state)| (lake_partition, state.late.refs()))
-    }
-
-    /// Quarantine files.
-    pub fn quarantine_files(&self) -> &[FileRef] {
-        self.quarantine.refs()
-    }
-
-    /// Files that name dropped rows and the rows kept.
-    pub fn duplicates_files(&self) -> &[FileRef] {
-        self.duplicates.refs()
-    }
-
-    /// Replaced files that are not vacuumed.
-    pub fn superseded_files(&self) -> impl Iterator<Item = (FileRef, Superseded)> + '_ {
-        self.superseded.iter().map(|(file, entry)| (*file, *entry))
-    }
-
-    /// Whether the state still needs this file: live, late, in quarantine, a list of duplicates, or superseded and not vacuumed.
-    pub fn names_file(&self, file: FileRef) -> bool {
-        self.folder_of(file).is_some() || self.superseded.contains_key(&file)
-    }
-
-    /// All files that the state still needs (see [`TableState::names_file`]).
-    pub fn named_files(&self) -> impl Iterator<Item = FileRef> + '_ {
-        let data = self.windows.lake_partitions().flat_map(|(_, state)| state.live.refs().iter().chain(state.late.refs()));
-        let apart = self.quarantine.refs().iter().chain(self.duplicates.refs()).chain(self.superseded.keys());
-        data.chain(apart).copied()
-    }
-
-    /// Rows that a reader of the catalog may see of a window: those of its live files.
-    pub fn visible_rows(&self, window_start: Time) -> u64 {
-        self.windows.of_window(window_start).map(|(_, state)| state.live.rows_where(|_| true)).fold(0, u64::saturating_add)
-    }
-
-    /// Rows of a window that wait in `late/` for its next revision.
-    pub fn late_rows(&self, window_start: Time) -> u64 {
-        self.windows.of_window(window_start).map(|(_, state)| state.late.rows_where(|_| true)).fold(0, u64::saturating_add)
-    }
-
-    /// Records with files that no `published` names yet.
-    pub fn unpublished(&self) -> &BTreeSet<Seq> {
-        &self.unpublished
-    }
-
-    /// Files staged on a state older than this can no longer be committed.
-    pub fn swept_before(&self) -> Option<Seq> {
-        self.swept_before
-    }
-
-    /// What the catalog shows.
-    pub fn registered(&self) -> Option<Registered> {
-        self.registered
-    }
-
-    /// The newest `flush`.
-    pub fn flushed(&self) -> Option<Seq> {
-        self.flushed
-    }
-
-    /// Sums.
-    pub fn totals(&self) -> Totals {
-        self.totals
-    }
-
-    /// Where a file that is not superseded stands, with its lake partition (data files only) and rows.
-    pub(crate) fn folder_of(&self, file: FileRef) -> Option<(Place, u64)> {
-        if let Some((lake_partition, state)) = self.windows.find(file) {
-            let live = state.live.rows_of(file);
-            let folder = match state.revision {
-                _ if live.is_none() => DataFolder::Late,
-                0 => DataFolder::Open,
-                revision => DataFolder::Revision(revision),
-            };
-            return Some((Place::Data(lake_partition.clone(), folder), live.or_else(|| state.late.rows_of(file))?));
-        }
-        let in_quarantine = self.quarantine.rows_of(file).map(|rows| (Place::Quarantine, rows));
-        in_quarantine.or_else(|| self.duplicates.rows_of(file).map(|rows| (Place::Duplicates, rows)))
-    }
-}
-
-/// Where a file stands in the lake.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Place {
-    Data(LakePartition, DataFolder),
-    Quarantine,
-    Duplicates,
 }

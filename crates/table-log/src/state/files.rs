@@ -17,7 +17,7 @@ pub struct Superseded {
     pub by: Seq,
     /// The first `register` that shows the newer revision; the time to keep the file counts from this object's.
     pub shown_by: Option<Seq>,
-    /// A later `register` after a full comparison that still showed it: the file may be vacuumed.
+    /// A `register` after a full comparison that rests on a fold with `shown_by` and still showed it: the file may be vacuumed.
     pub confirmed_by: Option<Seq>,
 }
 
