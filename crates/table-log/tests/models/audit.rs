@@ -1,7 +1,7 @@
 //! What must hold of a log by itself. The auditor reads the records on its own and compares with what the production state says.
 use crate::log::Entry;
 use crate::offer::{FileKey, Folder, OfferId, Rows, TICK_MICROS, TOPIC, What, tick};
-use crate::world::Scenario;
+use crate::scenario::Scenario;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use table_log::{FileRef, KafkaPartition, LakePartition, Seq, TableState};

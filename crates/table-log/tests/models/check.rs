@@ -1,6 +1,7 @@
 //! Runs a scenario to its end and says what was covered.
 use crate::offer::{Offer, OfferId, StagedFile, What};
-use crate::world::{Action, Actor, Lake, Role, Scenario, World};
+use crate::scenario::{Actor, Role, Scenario};
+use crate::world::{Action, Lake, World};
 use stateright::{Checker, HasDiscoveries, Model, Path};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};
@@ -72,7 +73,10 @@ pub fn end_of(world: &World) -> String {
         let Offer { id, published, what, files, .. } = &*entry.offer;
         text += &format!("  log {}: {id:?} {what:?} files {files:?} published {published:?}\n", entry.record.seq);
     }
-    text + &format!("  faults {:?}\n  files {:?}\n  catalog {:?} seen {:?}\n", world.log.audit.faults, world.files, world.catalog, world.seen)
+    text + &format!(
+        "  faults {:?}\n  files {:?}\n  catalog {:?} seen {:?}\n",
+        world.log.audit.faults, world.files, world.catalog, world.seen
+    )
 }
 
 fn bounds(scenario: &Scenario) -> String {

@@ -2,7 +2,7 @@
 //! happen once per distinct log and proposal.
 use crate::audit::{Audit, View};
 use crate::offer::{FileKey, Offer, Rows, fixed_hash};
-use crate::world::Scenario;
+use crate::scenario::Scenario;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex};

@@ -17,6 +17,8 @@ mod planted;
 #[cfg(test)]
 mod registrar;
 #[cfg(test)]
+mod scenario;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod sealer;

@@ -1,7 +1,8 @@
 //! The lake as a model that stateright explores: which steps there are, what they lead to, what must always hold.
 use crate::log::Log;
 use crate::offer::{FileKey, Offer, OfferId, Rows, StagedFile, What};
-use crate::world::{Action, Choice, Lake, Role, Status, Step, World};
+use crate::scenario::{Role, Step};
+use crate::world::{Action, Choice, Lake, Status, World};
 use stateright::{Model, Property};
 use table_log::planted::{Bug, is_planted};
 
@@ -46,7 +47,9 @@ impl Model for Lake {
                 holds(&world.log, "TM-1")
             }),
             Property::always("TM-3 derived revisions move to newer inputs", |_: &Self, world: &World| holds(&world.log, "TM-3")),
-            Property::always("TM-4 what a reader sees of a window never shrinks", |lake: &Self, world: &World| lake.scenario.upstream.is_some() || world.nothing_shrinks()),
+            Property::always("TM-4 what a reader sees of a window never shrinks", |lake: &Self, world: &World| {
+                lake.scenario.upstream.is_some() || world.nothing_shrinks()
+            }),
             Property::always("CT-1 the catalog names published revisions", |_: &Self, world: &World| world.catalog_is_readable()),
         ]
     }
@@ -133,13 +136,7 @@ impl Lake {
             Role::Sealer { seals, vacuums } => self.sealer_choices(world, process, *seals, *vacuums),
             Role::Sweeper => world.sweepable(me.fold).into_iter().map(Choice::Sweep).collect(),
             Role::Registrar => self.register_choices(world, process),
-            Role::Person { steps } => {
-                if usize::from(me.made) < steps.len() {
-                    vec![Choice::Step]
-                } else {
-                    vec![]
-                }
-            }
+            Role::Person { steps } => self.step_choices(world, process, steps),
             Role::Deriver => self.deriver_choices(world, process),
         }
     }

@@ -168,7 +168,9 @@ impl Offer {
                 files: files.iter().map(|(s, i)| FileRef { seq: Seq(u64::from(*s)), index: u32::from(*i) }).collect(),
             }),
             What::Sweep { before } => Body::Sweep(SweepBody { before: Seq(u64::from(*before)) }),
-            What::Restart { generation, partitions } => repair(RepairAction::Restart { source: declaration(u32::from(*generation), 0..*partitions) }),
+            What::Restart { generation, partitions } => {
+                repair(RepairAction::Restart { source: declaration(u32::from(*generation), 0..*partitions) })
+            }
             What::Gap { generation, kafka_partition, start, end } => repair(RepairAction::Gap {
                 source: source_partition(*generation, *kafka_partition),
                 range: OffsetRange { start: Offset(i64::from(*start)), end: Offset(i64::from(*end)) },

@@ -1,13 +1,15 @@
 //! Each planted bug must be found by a model.
 use crate::check::{PLANTING, explore, trace};
+use crate::scenario::Scenario;
 use crate::scenarios;
-use crate::world::Scenario;
 use table_log::planted::{Bug, plant};
 
 /// The models that look where the bug is.
 fn hunters(bug: Bug) -> Vec<Scenario> {
     match bug {
-        Bug::PublishBeforeCommit | Bug::SkipContinuity | Bug::LostReplyIsFailure | Bug::DiscardOnUnknownOutcome => vec![scenarios::two_writers()],
+        Bug::PublishBeforeCommit | Bug::SkipContinuity | Bug::LostReplyIsFailure | Bug::DiscardOnUnknownOutcome => {
+            vec![scenarios::two_writers()]
+        }
         Bug::LateRowIntoOpen => vec![scenarios::late_rows()],
         Bug::SweepWithoutRecord => vec![scenarios::sweeping()],
         Bug::ClosedUndoneBySettings => vec![scenarios::settings()],

@@ -56,7 +56,9 @@ impl Lake {
         let (window, value) = place;
         let Some(keys) = world.log.audit.revisions.get(&(window, value, shown)) else { return false };
         let by = world.log.audit.offers.iter().position(|offer| keys.iter().any(|key| key.offer == *offer)).map(|by| by as u8);
-        let Some(first) = world.log.audit.registers.iter().find(|(_, shows, _)| Some(*shows) >= by).map(|(seq, ..)| *seq) else { return world.drifts > 0 };
+        let Some(first) = world.log.audit.registers.iter().find(|(_, shows, _)| Some(*shows) >= by).map(|(seq, ..)| *seq) else {
+            return world.drifts > 0;
+        };
         let confirms = |offer: &Arc<Offer>| matches!(offer.what, What::Register { shows, full: true } if shows >= first);
         let queued = world.processes.iter().any(|process| process.queue.iter().any(confirms)) || world.requests.iter().any(confirms);
         let compared = queued || world.log.audit.registers.iter().any(|(_, shows, full)| *full && *shows >= first);

@@ -2,7 +2,7 @@
 use crate::check::{actor, declared, holds, record};
 use crate::log::preset;
 use crate::offer::{Folder, StagedFile, Taken, What};
-use crate::world::{Actor, Role, Row, Scenario, Step, row};
+use crate::scenario::{Actor, Role, Row, Scenario, Step, row};
 use std::sync::Arc;
 
 /// Two writers take the same kafka_partitions, one of them with two proposals behind each other; replies get lost, creates land late or never.
@@ -138,11 +138,7 @@ pub fn registrars() -> Scenario {
         rows: equal_rows(3),
         windows: 1,
         values: 1,
-        actors: vec![
-            actor(Role::Registrar, 2, 1),
-            actor(Role::Registrar, 2, 1),
-            actor(Role::Sealer { seals: false, vacuums: true }, 1, 0),
-        ],
+        actors: vec![actor(Role::Registrar, 2, 1), actor(Role::Registrar, 2, 1), actor(Role::Sealer { seals: false, vacuums: true }, 1, 0)],
         preset: sealed_window(),
         publish_in_any_order: true,
         names_published: true,
@@ -228,11 +224,6 @@ macro_rules! model {
                 super::holds(super::$name());
             }
         })*
-
-        /// All exhaustive models.
-        pub fn all() -> Vec<fn() -> Scenario> {
-            vec![$($name),*]
-        }
     };
 }
 model!(two_writers, late_rows, two_sealers, sweeping, vacuuming, registrars, settings, restart, derives);

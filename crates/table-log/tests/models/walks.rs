@@ -2,7 +2,8 @@
 //! `SIM_SEED=<seed>` replays one walk, `SIM_SEEDS=<count>` sets how many are walked.
 use crate::check::{PLANTING, actor, declared, record};
 use crate::offer::What;
-use crate::world::{Action, Actor, Lake, Role, Row, Scenario, Status, Step, World};
+use crate::scenario::{Actor, Role, Row, Scenario, Step};
+use crate::world::{Action, Lake, Status, World};
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -160,7 +161,11 @@ fn source_table(rng: &mut ChaCha8Rng) -> Scenario {
     let sealer = Actor { role: Role::Sealer { seals: true, vacuums: true }, offers: 16, faults: 5, pipeline: 1 };
     let lateness = rng.random_range(0..=1);
     let settings = vec![Step::Lateness(0), Step::Lateness(2), Step::Lateness(1)];
-    let repairs = if rng.random_bool(0.5) { vec![Step::Declare(vec![2]), Step::Gap(0), Step::Restart] } else { vec![Step::Declare(vec![2]), Step::Gap(1)] };
+    let repairs = if rng.random_bool(0.5) {
+        vec![Step::Declare(vec![2]), Step::Gap(0), Step::Restart]
+    } else {
+        vec![Step::Declare(vec![2]), Step::Gap(1)]
+    };
     Scenario {
         name: "walk",
         rows,
