@@ -25,7 +25,8 @@ pub async fn show(log: &TableLog, name: &str, context: &Context) -> anyhow::Resu
     };
     if context.output.is_json() {
         let footer = footer.unwrap_or_else(|why| serde_json::json!({ "error": format!("{why:#}") }));
-        let shown = serde_json::json!({ "file": file_json(&state, file, &entry), "kind": record.kind(), "ranges": ranges, "footer": footer });
+        let shown =
+            serde_json::json!({ "file": file_json(&state, file, &entry), "kind": record.kind(), "ranges": ranges, "footer": footer });
         context.output.json(&shown)?;
         return Ok(ExitCode::Done);
     }
@@ -70,11 +71,14 @@ async fn footer(log: &TableLog, entry: &FileEntry) -> anyhow::Result<serde_json:
     let read = move || -> anyhow::Result<serde_json::Value> {
         let file = LakeFile::open(store, &entry.key, entry.bytes)?;
         let metadata = file.metadata();
-        let groups: Vec<_> = metadata.row_groups().iter().map(|g| serde_json::json!({ "rows": g.num_rows(), "bytes": g.compressed_size() })).collect();
+        let groups: Vec<_> =
+            metadata.row_groups().iter().map(|g| serde_json::json!({ "rows": g.num_rows(), "bytes": g.compressed_size() })).collect();
         let pairs = metadata.file_metadata().key_value_metadata().into_iter().flatten().filter(|kv| kv.key.starts_with("tributary."));
         let pairs: serde_json::Map<_, _> = pairs.map(|kv| (kv.key.clone(), parsed(kv.value.as_deref().unwrap_or_default()))).collect();
         let columns: Vec<_> = file.schema().fields().iter().map(|f| format!("{} {}", f.name(), f.data_type())).collect();
-        Ok(serde_json::json!({ "rows": file.rows(), "created_by": metadata.file_metadata().created_by(), "row_groups": groups, "columns": columns, "key_values": pairs }))
+        Ok(
+            serde_json::json!({ "rows": file.rows(), "created_by": metadata.file_metadata().created_by(), "row_groups": groups, "columns": columns, "key_values": pairs }),
+        )
     };
     tokio::task::spawn_blocking(read).await.context("read the footer")?
 }

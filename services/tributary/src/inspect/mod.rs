@@ -59,7 +59,8 @@ pub async fn run(args: &InspectArgs, context: &Context) -> anyhow::Result<ExitCo
             if found {
                 return Ok(ExitCode::Done);
             }
-            Err(Failure::usage(format!("no table has taken from topic `{topic}`"), "`tributary status --partitions` lists the sources").into())
+            Err(Failure::usage(format!("no table has taken from topic `{topic}`"), "`tributary status --partitions` lists the sources")
+                .into())
         }
     }
 }

@@ -36,7 +36,8 @@ pub async fn show(log: &TableLog, (topic, kafka_partition, offset): (&str, i32, 
     let generation = generation.or(newest).unwrap_or(1);
     let source = SourcePartition { topic: name.to_owned(), generation, kafka_partition: KafkaPartition(kafka_partition) };
     let mut found = Whereabouts { table: log.table().0.clone(), offset: format!("{source}/{offset}"), ..Whereabouts::default() };
-    let partition = state.sources().find(|(t, g, _)| *t == name && *g == generation).and_then(|(_, _, s)| s.partitions.get(&source.kafka_partition));
+    let partition =
+        state.sources().find(|(t, g, _)| *t == name && *g == generation).and_then(|(_, _, s)| s.partitions.get(&source.kafka_partition));
     match partition {
         None => found.place = "unknown_source",
         Some(partition) => {
@@ -131,7 +132,11 @@ async fn in_files(
 }
 
 /// The row with an identity, as JSON; reads whole batches only once the identity is found.
-fn row_of(store: Arc<dyn LakeStore>, entry: &FileEntry, (topic, kafka_partition, offset): &(String, i32, i64)) -> anyhow::Result<Option<Value>> {
+fn row_of(
+    store: Arc<dyn LakeStore>,
+    entry: &FileEntry,
+    (topic, kafka_partition, offset): &(String, i32, i64),
+) -> anyhow::Result<Option<Value>> {
     let file = LakeFile::open(store, &entry.key, entry.bytes)?;
     let identity = arrow::datatypes::Schema::new(event_schema::identity_fields());
     let mut before = 0;
@@ -139,7 +144,12 @@ fn row_of(store: Arc<dyn LakeStore>, entry: &FileEntry, (topic, kafka_partition,
         let batch = batch?;
         let (topics, partitions) = (batch.column(0).as_string::<i32>(), batch.column(1).as_primitive::<arrow::datatypes::Int32Type>());
         let offsets = batch.column(2).as_primitive::<Int64Type>();
-        let is = |row: usize| offsets.is_valid(row) && offsets.value(row) == *offset && partitions.value(row) == *kafka_partition && topics.value(row) == topic;
+        let is = |row: usize| {
+            offsets.is_valid(row)
+                && offsets.value(row) == *offset
+                && partitions.value(row) == *kafka_partition
+                && topics.value(row) == topic
+        };
         if let Some(row) = (0..batch.num_rows()).find(|row| is(*row)) {
             return row_json(&file, before + row).map(Some);
         }
@@ -172,7 +182,10 @@ fn print(found: &Whereabouts, context: &Context) -> anyhow::Result<()> {
     let next = found.next_offset.unwrap_or(0);
     let what = match found.place {
         "row" => format!("a row in `{file}` ({}), taken by {record}", found.standing.unwrap_or_default()),
-        "quarantine" => format!("in quarantine, in `{file}`, taken by {record}; `tributary quarantine show {} {}` shows its bytes", found.table, found.offset),
+        "quarantine" => format!(
+            "in quarantine, in `{file}`, taken by {record}; `tributary quarantine show {} {}` shows its bytes",
+            found.table, found.offset
+        ),
         "absent" => format!("absent: Kafka never delivers it (transaction marker, aborted or compacted), by {record}"),
         "skipped" => format!("left out by a setting (tombstone), by {record}"),
         "absent_or_skipped" => format!("in no file of {record}: absent in Kafka, or left out by a setting"),

@@ -28,7 +28,8 @@ pub async fn show(log: &TableLog, seq: Seq, context: &Context) -> anyhow::Result
             vec![entry.key.clone(), entry.rows.to_string(), entry.bytes.to_string(), standing(&state, *file).to_owned()]
         };
         context.output.table(&header, files.iter().map(row));
-        let published = if state.unpublished().contains(&seq) { "its files are not known to be in place yet" } else { "its files are published" };
+        let published =
+            if state.unpublished().contains(&seq) { "its files are not known to be in place yet" } else { "its files are published" };
         context.output.line(published);
     }
     Ok(ExitCode::Done)

@@ -19,7 +19,9 @@ const DUMPED_BYTES: usize = 4_096;
 pub async fn run(args: &QuarantineArgs, context: &Context) -> anyhow::Result<ExitCode> {
     match &args.command {
         QuarantineCommand::List { table } => list(table, context).await,
-        QuarantineCommand::Show { table, record, reason, limit } => show(table, (record.as_deref(), reason.as_deref(), *limit), context).await,
+        QuarantineCommand::Show { table, record, reason, limit } => {
+            show(table, (record.as_deref(), reason.as_deref(), *limit), context).await
+        }
         QuarantineCommand::Export { table, to, reason, format } => {
             let statement = select(table, &filter(None, reason.as_deref())?, None);
             export::run(table, &statement, (to, *format), context).await
@@ -65,7 +67,9 @@ async fn list(name: &str, context: &Context) -> anyhow::Result<ExitCode> {
         ("example", Align::Left),
         ("its detail", Align::Left),
     ];
-    let rows = found.into_iter().map(|(records, [reason, first, last, detail, example])| vec![reason, records.to_string(), first, last, example, detail]);
+    let rows = found
+        .into_iter()
+        .map(|(records, [reason, first, last, detail, example])| vec![reason, records.to_string(), first, last, example, detail]);
     context.output.table(&header, rows);
     Ok(ExitCode::Done)
 }
@@ -122,7 +126,8 @@ fn printable(text: &str) -> String {
 }
 
 fn select(table: &str, filter: &str, limit: Option<usize>) -> String {
-    let limit = limit.map(|n| format!(" ORDER BY ingest_time, _kafka_topic, _kafka_partition, _kafka_offset LIMIT {n}")).unwrap_or_default();
+    let limit =
+        limit.map(|n| format!(" ORDER BY ingest_time, _kafka_topic, _kafka_partition, _kafka_offset LIMIT {n}")).unwrap_or_default();
     format!("SELECT * FROM {table}_quarantine{filter}{limit}")
 }
 
@@ -131,7 +136,8 @@ fn filter(record: Option<&str>, reason: Option<&str>) -> anyhow::Result<String> 
     if let Some(record) = record {
         let (topic, kafka_partition, offset) = crate::inspect::parse_record_name(record)
             .ok_or_else(|| Failure::usage(format!("`{record}` is not topic/kafka_partition/offset"), "for example `readings/0/17`"))?;
-        conditions.push(format!("_kafka_topic = {} AND _kafka_partition = {kafka_partition} AND _kafka_offset = {offset}", literal(&topic)));
+        conditions
+            .push(format!("_kafka_topic = {} AND _kafka_partition = {kafka_partition} AND _kafka_offset = {offset}", literal(&topic)));
     }
     if let Some(reason) = reason {
         if RefusalCode::parse(reason).is_none() {

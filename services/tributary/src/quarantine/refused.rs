@@ -97,7 +97,8 @@ pub fn literal(text: &str) -> String {
 /// The records of a batch with all columns of a quarantine table.
 pub fn records(batch: &RecordBatch) -> anyhow::Result<Vec<RefusedRecord>> {
     let column = |name: &str| batch.column_by_name(name).with_context(|| format!("the quarantine has no column `{name}`"));
-    let (reasons, details, topics) = (column("reason")?.as_string::<i32>(), column("detail")?.as_string::<i32>(), column("_kafka_topic")?.as_string::<i32>());
+    let (reasons, details, topics) =
+        (column("reason")?.as_string::<i32>(), column("detail")?.as_string::<i32>(), column("_kafka_topic")?.as_string::<i32>());
     let (keys, values, headers) = (column("key")?, column("value")?, column("headers")?);
     let schema_ids = column("schema_id")?.as_primitive::<Int32Type>();
     let partitions = column("_kafka_partition")?.as_primitive::<Int32Type>();

@@ -72,7 +72,9 @@ fn statement(args: &SqlArgs) -> anyhow::Result<String> {
 /// A wrong statement is a usage error.
 fn failure(error: LakeQueryError) -> anyhow::Error {
     match error {
-        LakeQueryError::Query(_) => Failure::usage(error.to_string(), "`SHOW TABLES` lists the tables, `DESCRIBE <table>` their columns").into(),
+        LakeQueryError::Query(_) => {
+            Failure::usage(error.to_string(), "`SHOW TABLES` lists the tables, `DESCRIBE <table>` their columns").into()
+        }
         other => other.into(),
     }
 }

@@ -17,7 +17,12 @@ pub enum Form {
 }
 
 /// Runs a statement and prints its rows as they come (a table: at the end). Answers how many.
-pub async fn stream(session: &LakeSession, text: &str, limit: Option<usize>, (form, output): (Form, Output)) -> Result<usize, LakeQueryError> {
+pub async fn stream(
+    session: &LakeSession,
+    text: &str,
+    limit: Option<usize>,
+    (form, output): (Form, Output),
+) -> Result<usize, LakeQueryError> {
     let (schema, mut rows) = session.stream(text, limit).await?;
     let mut cells = Vec::new();
     let mut printed = 0;

@@ -81,7 +81,8 @@ pub async fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<ExitCod
     for (table, config) in context.tables(&args.tables)? {
         tables.push(of_log(&table, config, context).await?);
     }
-    let sources: Vec<SourcePartition> = tables.iter().flat_map(|t| &t.kafka_partitions).filter(|p| !p.ended).map(|p| p.source.clone()).collect();
+    let sources: Vec<SourcePartition> =
+        tables.iter().flat_map(|t| &t.kafka_partitions).filter(|p| !p.ended).map(|p| p.source.clone()).collect();
     let nexts = tables.iter().flat_map(|t| &t.kafka_partitions).filter(|p| !p.ended).map(|p| p.next_offset);
     let asked: Vec<(SourcePartition, i64)> = sources.into_iter().zip(nexts).collect();
     let config = context.kafka();

@@ -59,7 +59,11 @@ async fn apply(name: &str, context: &Context) -> anyhow::Result<ExitCode> {
     };
     let found = differences(body, config, context)?;
     if let Some(refused) = found.iter().find(|d| d.effect == Effect::Refused) {
-        return Err(Failure::usage(format!("{refused}, and never changes"), "make a new table, or put the log's value into the settings file").into());
+        return Err(Failure::usage(
+            format!("{refused}, and never changes"),
+            "make a new table, or put the log's value into the settings file",
+        )
+        .into());
     }
     if found.is_empty() {
         return done(name, None, &found, context);
@@ -68,7 +72,11 @@ async fn apply(name: &str, context: &Context) -> anyhow::Result<ExitCode> {
     match log.commit(Body::Table(proposal), std::future::pending()).await? {
         CommitOutcome::Committed(record) => done(name, Some(record.seq.0), &found, context),
         CommitOutcome::AlreadyDone => done(name, None, &[], context),
-        other => Err(Failure::failed(format!("the settings of table `{table}` were not committed: {other:?}"), "look at `table plan` and try again").into()),
+        other => Err(Failure::failed(
+            format!("the settings of table `{table}` were not committed: {other:?}"),
+            "look at `table plan` and try again",
+        )
+        .into()),
     }
 }
 

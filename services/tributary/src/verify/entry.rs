@@ -20,22 +20,25 @@ pub enum FileKind {
 
 /// The files of a record with their references and kinds.
 pub fn files_of(record: &Record) -> impl Iterator<Item = (FileRef, FileKind, &FileEntry)> {
-    let data = match &record.body {
-        Body::Append(body) => body.files.len(),
-        Body::Seal(body) => body.lake_partitions.iter().map(|p| p.files.len()).sum(),
-        _ => usize::MAX,
+    let (data, behind) = match &record.body {
+        Body::Append(body) => (body.files.len(), Some(FileKind::Quarantine)),
+        Body::Seal(body) => (body.lake_partitions.iter().map(|p| p.files.len()).sum(), Some(FileKind::Duplicates)),
+        _ => (usize::MAX, None),
     };
-    let behind = if matches!(record.body, Body::Append(_)) { FileKind::Quarantine } else { FileKind::Duplicates };
     (0..).zip(record.files()).map(move |(index, entry)| {
-        let is_data = usize::try_from(index).is_ok_and(|i| i < data);
-        let kind = if matches!(entry_kind(&entry.key), Some(FileKind::Quarantine)) || !is_data { behind } else { FileKind::Data };
+        let in_front = usize::try_from(index).is_ok_and(|i| i < data);
+        let kind = behind.map_or_else(|| kind_by_key(&entry.key), |behind| if in_front { FileKind::Data } else { behind });
         (FileRef { seq: record.seq, index }, kind, entry)
     })
 }
 
-/// A replaced quarantine file stands among the replaced data files: only its key tells.
-fn entry_kind(key: &str) -> Option<FileKind> {
-    (key.split('/').nth(1)? == "quarantine").then_some(FileKind::Quarantine)
+/// Replacements of lost files stand in one list: only their keys tell.
+fn kind_by_key(key: &str) -> FileKind {
+    match key.split('/').nth(1) {
+        Some("quarantine") => FileKind::Quarantine,
+        Some("duplicates") => FileKind::Duplicates,
+        _ => FileKind::Data,
+    }
 }
 
 /// All keys that records name: a digest each, so that millions fit.
@@ -91,7 +94,9 @@ fn check_key(seq: Seq, kind: FileKind, entry: &FileEntry, layout: &Layout, repor
             }
             (lake_partition, base)
         }
-        (FileKind::Quarantine, Some(Key::Quarantine { day, base, .. })) => (table_log::LakePartition { window_start: day, values: Vec::new() }, base),
+        (FileKind::Quarantine, Some(Key::Quarantine { day, base, .. })) => {
+            (table_log::LakePartition { window_start: day, values: Vec::new() }, base)
+        }
         (FileKind::Duplicates, Some(Key::Duplicates { lake_partition, base, .. })) => (lake_partition, base),
         (kind, _) => return wrong(format!("is no key of a {kind:?} file of this table")),
     };

@@ -111,7 +111,13 @@ fn check_footer(record: &Record, entry: &FileEntry, parquet: &LakeFile, table: &
 }
 
 /// TM-2: lowest and highest event time by the footer lie in the window, and are those of the record.
-fn check_statistics(record: &Record, kind: FileKind, entry: &FileEntry, (parquet, layout, ledger): (&LakeFile, &Layout, &Ledger), report: &mut Report) {
+fn check_statistics(
+    record: &Record,
+    kind: FileKind,
+    entry: &FileEntry,
+    (parquet, layout, ledger): (&LakeFile, &Layout, &Ledger),
+    report: &mut Report,
+) {
     let place = || Place::record(record.seq).file(&entry.key);
     let column = event_time_column(kind, ledger);
     let Some((min, max)) = bounds(parquet.metadata(), &column) else {
@@ -120,11 +126,16 @@ fn check_statistics(record: &Record, kind: FileKind, entry: &FileEntry, (parquet
     report.checked("event times by footers", 1);
     let (start, end) = window_of(kind, entry, layout);
     if min < start.0 || max >= end.0 {
-        let what = format!("`{column}` is from {} to {}, outside of its window {start} to {end}", windowing::Time(min), windowing::Time(max));
+        let what =
+            format!("`{column}` is from {} to {}, outside of its window {start} to {end}", windowing::Time(min), windowing::Time(max));
         report.violation(Invariant::Tm2, place(), what);
     } else if (min, max) != (entry.event_time_min.0, entry.event_time_max.0) {
         let (record_min, record_max) = (entry.event_time_min, entry.event_time_max);
-        let what = format!("`{column}` is from {} to {}, the record says {record_min} to {record_max}", windowing::Time(min), windowing::Time(max));
+        let what = format!(
+            "`{column}` is from {} to {}, the record says {record_min} to {record_max}",
+            windowing::Time(min),
+            windowing::Time(max)
+        );
         report.violation(Invariant::Tm2, place(), what);
     }
 }

@@ -77,13 +77,15 @@ impl<'a> RecordOffsets<'a> {
     /// Compares what was found with what the record says. `lost_rows`: rows of its files that are declared lost.
     pub fn finish(self, lost_rows: u64, report: &mut Report) {
         let missing = |expected: u64, found: u64| expected.saturating_sub(found);
-        let missing_rows: u64 = self.ranges.iter().map(|f| missing(f.range.rows, f.rows) + missing(f.range.quarantined, f.quarantined)).sum();
+        let missing_rows: u64 =
+            self.ranges.iter().map(|f| missing(f.range.rows, f.rows) + missing(f.range.quarantined, f.quarantined)).sum();
         for found in &self.ranges {
             let range = found.range;
             let (start, end) = (range.range.start.0, range.range.end.0);
             let place = || Place::record(self.seq).range(&range.source, start, end);
             report.checked("ranges by identity", 1);
-            for (kind, expected, found) in [("rows", range.rows, found.rows), ("quarantined records", range.quarantined, found.quarantined)] {
+            for (kind, expected, found) in [("rows", range.rows, found.rows), ("quarantined records", range.quarantined, found.quarantined)]
+            {
                 let declared_lost = found < expected && missing_rows <= lost_rows;
                 if found != expected && !declared_lost {
                     report.violation(Invariant::Tl3, place(), format!("the record says {expected} {kind}, its files hold {found}"));

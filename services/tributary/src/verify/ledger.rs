@@ -99,7 +99,11 @@ impl Ledger {
         if let Some(before) = &self.table {
             let (old, new) = (&before.settings, &body.settings);
             if (old.window, &old.partition_by, &old.event_time) != (new.window, &new.partition_by, &new.event_time) {
-                report.violation(Invariant::Tm2, Place::record(seq), "window, partition columns or event-time column changed, which they never may");
+                report.violation(
+                    Invariant::Tm2,
+                    Place::record(seq),
+                    "window, partition columns or event-time column changed, which they never may",
+                );
             }
         }
         self.table = Some(body.clone());
@@ -119,7 +123,11 @@ impl Ledger {
         let place = || Place::record(seq);
         if let Some(before) = self.declarations.get(&(topic.clone(), *generation)) {
             if (&before.cluster_id, &before.topic_id) != (&declaration.cluster_id, &declaration.topic_id) {
-                report.violation(Invariant::Tl2, place(), format!("topic `{topic}` changed its cluster id or topic id without a new generation"));
+                report.violation(
+                    Invariant::Tl2,
+                    place(),
+                    format!("topic `{topic}` changed its cluster id or topic id without a new generation"),
+                );
             }
         } else if *generation > 1 && !self.declarations.contains_key(&(topic.clone(), generation - 1)) {
             report.violation(Invariant::Tl2, place(), format!("generation {generation} of topic `{topic}` follows none"));
@@ -227,7 +235,11 @@ impl Ledger {
             return;
         };
         if source.next_offset.0 != start || end < start {
-            report.violation(Invariant::Tl2, place, format!("declares a gap that does not start at the next offset, {}", source.next_offset));
+            report.violation(
+                Invariant::Tl2,
+                place,
+                format!("declares a gap that does not start at the next offset, {}", source.next_offset),
+            );
         }
         report.lost += u64::try_from(end - start).unwrap_or(0);
         source.next_offset = Offset(end.max(source.next_offset.0));
@@ -256,7 +268,8 @@ fn check_balance(seq: Seq, range: &AppendRange, report: &mut Report) {
     let accounted = [rows, quarantined, skipped, absent].into_iter().fold(0u64, |sum, n| sum.saturating_add(*n));
     report.checked("offsets by counts", taken);
     if taken != accounted {
-        let what = format!("{taken} offsets, but {rows} rows + {quarantined} quarantined + {skipped} skipped + {absent} absent = {accounted}");
+        let what =
+            format!("{taken} offsets, but {rows} rows + {quarantined} quarantined + {skipped} skipped + {absent} absent = {accounted}");
         report.violation(Invariant::Tl3, place(), what);
     }
     report.rows += rows;

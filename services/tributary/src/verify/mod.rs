@@ -52,7 +52,7 @@ pub async fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<ExitCod
 /// The lake cannot be read, or Kafka with `--kafka`. What is wrong with the data is in the report, not an error.
 pub async fn verify(context: &Context, args: &VerifyArgs) -> anyhow::Result<Report> {
     let (table, config) = context.table(&args.table)?;
-    let schemas = if args.kafka { Some(load_schemas(context)?) } else { None };
+    let schemas = if args.kafka { load_schemas(context)? } else { Arc::default() };
     let kafka = KafkaAccess {
         config: context.kafka(),
         required: args.kafka,
@@ -60,8 +60,13 @@ pub async fn verify(context: &Context, args: &VerifyArgs) -> anyhow::Result<Repo
         limits: context.settings.lake_writer.limits(),
         skip_tombstones: config.tombstones == Tombstones::Skip,
     };
-    let verification =
-        Verification { lake: Lake::new(context.store()?, table), deep: args.deep, since: args.since.unwrap_or(0), kafka, output: context.output };
+    let verification = Verification {
+        lake: Lake::new(context.store()?, table),
+        deep: args.deep,
+        since: args.since.unwrap_or(0),
+        kafka: Some(kafka),
+        output: context.output,
+    };
     tokio::task::spawn_blocking(move || verification.run()).await.context("verify")?
 }
 

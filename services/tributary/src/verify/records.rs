@@ -9,7 +9,13 @@ use table_log::{FORMAT, Invariant, PutId, Record, Seq};
 /// Reads all records in order, checks TL-1 and calls `each`.
 ///
 /// Records that are missing or cannot be read are violations; the walk goes on behind them.
-pub fn walk(lake: &Lake, seqs: &[Seq], report: &mut Report, progress: &Progress, mut each: impl FnMut(&Record, &mut Report)) -> anyhow::Result<()> {
+pub fn walk(
+    lake: &Lake,
+    seqs: &[Seq],
+    report: &mut Report,
+    progress: &Progress,
+    mut each: impl FnMut(&Record, &mut Report),
+) -> anyhow::Result<()> {
     check_dense(seqs, report);
     let mut put_ids: HashMap<PutId, Seq> = HashMap::new();
     for &seq in seqs {
@@ -36,7 +42,8 @@ fn check_dense(seqs: &[Seq], report: &mut Report) {
     let mut expected = 0;
     for seq in seqs {
         if seq.0 != expected {
-            let missing = if seq.0 == expected + 1 { format!("record {expected} is") } else { format!("records {expected} to {} are", seq.0 - 1) };
+            let missing =
+                if seq.0 == expected + 1 { format!("record {expected} is") } else { format!("records {expected} to {} are", seq.0 - 1) };
             report.violation(Invariant::Tl1, Place::record(Seq(expected)), format!("{missing} missing before record {seq}"));
         }
         expected = seq.0 + 1;

@@ -23,8 +23,8 @@ pub struct KafkaAccess {
     pub config: KafkaConfig,
     /// `--kafka`: not reaching it is an error, and contents are compared.
     pub required: bool,
-    /// Schemas to decode with, when contents are compared.
-    pub schemas: Option<Arc<SchemaFolder>>,
+    /// Schemas to decode with, when contents are compared; else they may be none.
+    pub schemas: Arc<SchemaFolder>,
     /// Bounds of decoding, as the writer has them.
     pub limits: Limits,
     /// The table leaves out records without value.
@@ -40,8 +40,8 @@ pub struct Verification {
     pub deep: bool,
     /// First record whose files are looked at.
     pub since: u64,
-    /// The cluster.
-    pub kafka: KafkaAccess,
+    /// The cluster; `None`: it is not asked.
+    pub kafka: Option<KafkaAccess>,
     /// For progress.
     pub output: Output,
 }
@@ -70,18 +70,25 @@ impl Verification {
         if let Some(admin) = &admin {
             check_offsets_of_group(self, admin, &ledger, &mut report)?;
         }
-        if let (Some(contents), Some(table), Some(schemas)) = (&mut contents, &ledger.table, &self.kafka.schemas) {
-            let mut rows = KafkaRows::new(&self.kafka, table, Arc::clone(schemas))?;
+        if let (Some(contents), Some(table), Some(access)) = (&mut contents, &ledger.table, &self.kafka) {
+            let mut rows = KafkaRows::new(access, table)?;
             let progress = self.output.progress("records from Kafka", None);
             contents.compare(&mut rows, (&self.lake, &ledger), &mut report, &progress)?;
         }
         Ok(report)
     }
 
+    fn is_kafka_required(&self) -> bool {
+        self.kafka.as_ref().is_some_and(|access| access.required)
+    }
+
     fn admin(&self, report: &mut Report) -> anyhow::Result<Option<Admin>> {
-        match Admin::new(&self.kafka.config).and_then(|admin| admin.cluster_id().map(|_| admin)) {
+        let Some(access) = &self.kafka else {
+            return Ok(None);
+        };
+        match Admin::new(&access.config).and_then(|admin| admin.cluster_id().map(|_| admin)) {
             Ok(admin) => Ok(Some(admin)),
-            Err(error) if self.kafka.required => Err(error).context("reach Kafka"),
+            Err(error) if access.required => Err(error).context("reach Kafka"),
             Err(error) => {
                 report.note(format!("TL-6 was not checked: {error}"));
                 Ok(None)
@@ -90,7 +97,7 @@ impl Verification {
     }
 
     fn contents(&self, ledger: &Ledger, admin: Option<&Admin>, report: &mut Report) -> anyhow::Result<Option<Contents>> {
-        let (Some(admin), Some(table), true) = (admin, &ledger.table, self.kafka.required) else {
+        let (Some(admin), Some(table), true) = (admin, &ledger.table, self.is_kafka_required()) else {
             return Ok(None);
         };
         let shape = RowShape::new(&self.lake.table.0, table)?;
@@ -102,7 +109,13 @@ impl Verification {
     }
 
     /// Second walk: the files, now that it is known which of them later records removed or published.
-    fn check_all_files(&self, seqs: &[Seq], ledger: &Ledger, mut contents: Option<&mut Contents>, report: &mut Report) -> anyhow::Result<()> {
+    fn check_all_files(
+        &self,
+        seqs: &[Seq],
+        ledger: &Ledger,
+        mut contents: Option<&mut Contents>,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
         let seqs: Vec<Seq> = seqs.iter().copied().filter(|seq| seq.0 >= self.since).collect();
         let progress = self.output.progress("files by record", Some(seqs.len() as u64));
         for seq in seqs {
@@ -114,7 +127,13 @@ impl Verification {
         Ok(())
     }
 
-    fn check_record_files(&self, record: &Record, ledger: &Ledger, contents: Option<&mut Contents>, report: &mut Report) -> anyhow::Result<()> {
+    fn check_record_files(
+        &self,
+        record: &Record,
+        ledger: &Ledger,
+        contents: Option<&mut Contents>,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
         let files = check_files(&self.lake, record, ledger, report)?;
         if self.deep {
             self.check_identity(record, &files, ledger, report)?;
@@ -169,7 +188,7 @@ impl Verification {
 
 fn check_offsets_of_group(verification: &Verification, admin: &Admin, ledger: &Ledger, report: &mut Report) -> anyhow::Result<()> {
     match check_group(admin, &verification.lake.table, ledger, report) {
-        Err(error) if verification.kafka.required => Err(error),
+        Err(error) if verification.is_kafka_required() => Err(error),
         Err(error) => {
             report.note(format!("TL-6 was not checked: {error}"));
             Ok(())

@@ -14,7 +14,13 @@ const PER_RANGE: usize = 20;
 
 impl Contents {
     /// Reads the topics and compares.
-    pub fn compare(&mut self, kafka: &mut KafkaRows, books: (&Lake, &Ledger), report: &mut Report, progress: &Progress) -> anyhow::Result<()> {
+    pub fn compare(
+        &mut self,
+        kafka: &mut KafkaRows,
+        books: (&Lake, &Ledger),
+        report: &mut Report,
+        progress: &Progress,
+    ) -> anyhow::Result<()> {
         let names: Vec<SourcePartition> = self.sources.keys().cloned().collect();
         let mut looked_into = 0;
         for name in names {
@@ -101,7 +107,12 @@ impl Contents {
         Ok(())
     }
 
-    fn lake_hashes(&self, name: &SourcePartition, range: &RangeSums, (lake, ledger): (&Lake, &Ledger)) -> anyhow::Result<BTreeMap<i64, u128>> {
+    fn lake_hashes(
+        &self,
+        name: &SourcePartition,
+        range: &RangeSums,
+        (lake, ledger): (&Lake, &Ledger),
+    ) -> anyhow::Result<BTreeMap<i64, u128>> {
         let taken = range.taken;
         let mut hashes: BTreeMap<i64, u128> = BTreeMap::new();
         let mut seqs = vec![taken.seq];

@@ -45,10 +45,16 @@ struct Pending<'a> {
 
 impl KafkaRows {
     /// Decodes by the newest `table` record.
-    pub fn new(access: &KafkaAccess, table: &TableBody, schemas: Arc<SchemaFolder>) -> anyhow::Result<Self> {
+    pub fn new(access: &KafkaAccess, table: &TableBody) -> anyhow::Result<Self> {
         let schema = Arc::new(TableSchema::parse(&table.avro_schema)?);
-        let KafkaAccess { config, limits, skip_tombstones, .. } = access;
-        Ok(Self { reader: RangeReader::new(config)?, schema, schemas, limits: limits.clone(), skip_tombstones: *skip_tombstones })
+        let KafkaAccess { config, limits, schemas, skip_tombstones, .. } = access;
+        Ok(Self {
+            reader: RangeReader::new(config)?,
+            schema,
+            schemas: Arc::clone(schemas),
+            limits: limits.clone(),
+            skip_tombstones: *skip_tombstones,
+        })
     }
 
     /// Reads `[start, end)` of a kafka_partition. Offsets in `quarantined` are hashed raw.
@@ -84,7 +90,11 @@ impl Pending<'_> {
             return (self.sink)(offset, Some(hash));
         }
         let Some(value) = record.value else {
-            return if skip_tombstones { (self.sink)(offset, None) } else { self.refuse(offset, RefusalCode::Tombstone.as_str().to_owned()) };
+            return if skip_tombstones {
+                (self.sink)(offset, None)
+            } else {
+                self.refuse(offset, RefusalCode::Tombstone.as_str().to_owned())
+            };
         };
         match self.decoder.push(value) {
             Push::Row => {
@@ -95,7 +105,9 @@ impl Pending<'_> {
                 }
             }
             Push::Refused(refusal) => self.refuse(offset, format!("{}: {}", refusal.code.as_str(), refusal.detail)),
-            Push::SchemaChanged { schema_id, .. } => self.refuse(offset, format!("written with schema id {schema_id}, which is not the table's")),
+            Push::SchemaChanged { schema_id, .. } => {
+                self.refuse(offset, format!("written with schema id {schema_id}, which is not the table's"))
+            }
         }
     }
 
@@ -149,7 +161,9 @@ impl Pending<'_> {
             }
             "_kafka_partition" => Arc::new(Int32Array::from(vec![self.source.kafka_partition.0; rows.len()])),
             "_kafka_offset" => Arc::new(Int64Array::from_iter_values(rows.iter().map(|(offset, _)| *offset))),
-            "_kafka_timestamp" => Arc::new(rows.iter().map(|(_, micros)| *micros).collect::<TimestampMicrosecondArray>().with_timezone("UTC")),
+            "_kafka_timestamp" => {
+                Arc::new(rows.iter().map(|(_, micros)| *micros).collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
+            }
             other => return Err(anyhow!("the schema of the table has no column `{other}`")),
         })
     }

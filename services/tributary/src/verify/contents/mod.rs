@@ -16,7 +16,7 @@ use super::report::{Report, source_name, topic_name};
 use crate::verify::bitmap::Bitmap;
 use kafka_io::{Admin, OffsetQuery};
 use std::collections::{BTreeMap, BTreeSet};
-use table_log::{Seq, SourcePartition};
+use table_log::{KafkaPartition, Seq, SourcePartition};
 
 /// Sums of one range from both sides.
 #[derive(Clone, Debug)]
@@ -71,7 +71,8 @@ impl Contents {
             let ranges: Vec<_> = ranges.map(|&taken| RangeSums { taken, lake: 0, kafka: 0, delivered: 0 }).collect();
             let gone = source.ranges.len() - ranges.len();
             if gone > 0 {
-                report.note(format!("{gone} ranges of `{}` were not compared: Kafka retains offsets from {earliest} on", source_name(name)));
+                report
+                    .note(format!("{gone} ranges of `{}` were not compared: Kafka retains offsets from {earliest} on", source_name(name)));
             }
             sources.insert(name.clone(), SourceSums { ranges, quarantined: Bitmap::default() });
         }
@@ -95,13 +96,14 @@ impl Contents {
         }
         let Self { shape, sources, names, .. } = self;
         let mut rows = 0;
+        // Rows of one kafka_partition mostly stand together.
+        let mut last: Option<(String, i32, SourcePartition)> = None;
         lake_rows::read(shape, file, &mut |topic, kafka_partition, offset, hash| {
             rows += 1;
-            let Some((topic, generation)) = names.get(topic) else {
-                return;
-            };
-            let name = SourcePartition { topic: topic.clone(), generation: *generation, kafka_partition: table_log::KafkaPartition(kafka_partition) };
-            let Some(source) = sources.get_mut(&name) else {
+            if !last.as_ref().is_some_and(|(t, p, _)| t == topic && *p == kafka_partition) {
+                last = source_of(names, topic, kafka_partition).map(|source| (topic.to_owned(), kafka_partition, source));
+            }
+            let Some(source) = last.as_ref().and_then(|(_, _, name)| sources.get_mut(name)) else {
                 return;
             };
             if file.kind == FileKind::Quarantine
@@ -116,6 +118,11 @@ impl Contents {
         report.checked("rows hashed from the lake", rows);
         Ok(())
     }
+}
+
+fn source_of(names: &BTreeMap<String, (String, u32)>, topic: &str, kafka_partition: i32) -> Option<SourcePartition> {
+    let (topic, generation) = names.get(topic)?;
+    Some(SourcePartition { topic: topic.clone(), generation: *generation, kafka_partition: KafkaPartition(kafka_partition) })
 }
 
 /// First offset that Kafka still has.
