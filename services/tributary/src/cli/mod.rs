@@ -1,5 +1,6 @@
 //! The command line: one file per command group, one enum variant per command.
 mod check;
+mod demo;
 mod inspect;
 mod produce;
 mod quarantine;
@@ -12,9 +13,10 @@ mod topics;
 mod verify;
 
 pub use check::CheckArgs;
+pub use demo::DemoArgs;
 pub use inspect::InspectArgs;
 pub use produce::{ProduceArgs, RowFormat};
-pub use quarantine::{QuarantineArgs, QuarantineCommand};
+pub use quarantine::{ExportFormat, QuarantineArgs, QuarantineCommand};
 pub use run::{RunArgs, Service};
 pub use settings::{SettingsArgs, SettingsCommand};
 pub use sql::SqlArgs;
@@ -38,7 +40,7 @@ const EXIT_CODES: &str = "Exit codes:
 
 /// Device events from Kafka into a Parquet lake, exactly once.
 #[derive(Debug, Parser)]
-#[command(name = "tributary", version, about, after_help = EXIT_CODES, propagate_version = true)]
+#[command(name = "tributary", version, after_help = EXIT_CODES, propagate_version = true)]
 pub struct Cli {
     /// Options of all commands.
     #[command(flatten)]
@@ -83,6 +85,8 @@ impl From<LogFormatArg> for LogFormat {
 /// A command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Try it: a year of weather through Kafka into a lake, in one process
+    Demo(DemoArgs),
     /// Run a service until SIGTERM or SIGINT
     Run(RunArgs),
     /// Check settings and schemas; prints all faults at once
@@ -135,6 +139,10 @@ async fn dispatch(cli: &Cli, output: Output) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Command::Run(args) => return crate::run::run(args, &cli.global).await,
         Command::Check(args) => return crate::check::run(args, file, output),
+        Command::Demo(args) => {
+            crate::run::start_quiet_telemetry(&cli.global);
+            return crate::demo::run(args, output).await;
+        }
         Command::Settings(args) => return crate::settings::run(args, output),
         _ => {}
     }
@@ -149,6 +157,6 @@ async fn dispatch(cli: &Cli, output: Output) -> anyhow::Result<ExitCode> {
         Command::Inspect(args) => crate::inspect::run(args, &context).await,
         Command::Table(args) => crate::table::run(args, &context).await,
         Command::Quarantine(args) => crate::quarantine::run(args, &context).await,
-        Command::Run(_) | Command::Check(_) | Command::Settings(_) => Ok(ExitCode::Done),
+        Command::Run(_) | Command::Demo(_) | Command::Check(_) | Command::Settings(_) => Ok(ExitCode::Done),
     }
 }

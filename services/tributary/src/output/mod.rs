@@ -72,7 +72,9 @@ impl Output {
     pub fn error(self, error: &anyhow::Error) -> ExitCode {
         let exit = failure::exit_of(error);
         let text = match error.downcast_ref::<SettingsError>() {
-            Some(faults) if self.is_json() => serde_json::json!({ "error": faults.to_string(), "exit": exit.code(), "faults": faults.faults }).to_string(),
+            Some(faults) if self.is_json() => {
+                serde_json::json!({ "error": faults.to_string(), "exit": exit.code(), "faults": faults.faults }).to_string()
+            }
             Some(faults) => faults.report(),
             None if self.is_json() => failure::to_json(error, exit).to_string(),
             None => failure::to_text(error),

@@ -42,9 +42,6 @@ mod tests {
     fn columns_are_aligned_and_control_characters_escaped() {
         let header = [("table", Align::Left), ("rows", Align::Right), ("note", Align::Left)];
         let rows = vec![vec!["readings".into(), "5".into(), "a\nb".into()], vec!["x".into(), "12345".into(), "\u{1b}[2J".into()]];
-        assert_eq!(
-            render(&header, rows),
-            "table      rows  note\nreadings      5  a\\nb\nx         12345  \\u{1b}[2J"
-        );
+        assert_eq!(render(&header, rows), "table      rows  note\nreadings      5  a\\nb\nx         12345  \\u{1b}[2J");
     }
 }

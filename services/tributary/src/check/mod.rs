@@ -1,0 +1,120 @@
+//! `tributary check`: settings and schemas, all faults at once, without any network.
+mod tables;
+
+use crate::cli::CheckArgs;
+use crate::output::{Align, ExitCode, Output};
+use event_schema::SchemaFolder;
+use serde::Serialize;
+use service_runtime::settings::{Places, Settings};
+use std::path::Path;
+
+/// A fault and its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Fault {
+    /// Settings file or schema file.
+    file: String,
+    /// Line in the file, from 1.
+    line: Option<usize>,
+    /// Path in the file; empty: the file as a whole.
+    path: String,
+    /// What is wrong.
+    what: String,
+    /// What to write instead.
+    suggestion: Option<String>,
+}
+
+impl Fault {
+    /// `file:line: path: what (suggestion)`
+    fn text(&self) -> String {
+        let line = self.line.map(|line| format!(":{line}")).unwrap_or_default();
+        let path = if self.path.is_empty() { String::new() } else { format!("{}: ", self.path) };
+        let suggestion = self.suggestion.as_ref().map(|suggestion| format!(" ({suggestion})")).unwrap_or_default();
+        format!("{}{line}: {path}{}{suggestion}", self.file, self.what)
+    }
+}
+
+/// A table without faults, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct CheckedTable {
+    table: String,
+    topics: Vec<String>,
+    subject: String,
+    schema_version: u32,
+    schema_id: u32,
+    event_time: String,
+    window: String,
+    columns: usize,
+}
+
+/// Runs the command: exit code 2 if there is any fault.
+pub fn run(_: &CheckArgs, file: &Path, output: Output) -> anyhow::Result<ExitCode> {
+    let outcome = check(file);
+    let (tables, faults) = match &outcome {
+        Ok(tables) => (tables.as_slice(), &[][..]),
+        Err(faults) => (&[][..], faults.as_slice()),
+    };
+    if output.is_json() {
+        output.json(&serde_json::json!({ "settings": file, "ok": faults.is_empty(), "faults": faults, "tables": tables }))?;
+    } else if faults.is_empty() {
+        let header = [
+            ("table", Align::Left),
+            ("topics", Align::Left),
+            ("schema", Align::Left),
+            ("event time", Align::Left),
+            ("window", Align::Right),
+            ("columns", Align::Right),
+        ];
+        output.table(&header, tables.iter().map(row));
+        output.line(&format!("\n{}: no faults", file.display()));
+    } else {
+        faults.iter().for_each(|fault| output.line(&fault.text()));
+        let count = faults.len();
+        output.note(&format!("{count} {}", if count == 1 { "fault" } else { "faults" }));
+    }
+    Ok(if faults.is_empty() { ExitCode::Done } else { ExitCode::Usage })
+}
+
+fn row(table: &CheckedTable) -> Vec<String> {
+    vec![
+        table.table.clone(),
+        table.topics.join(", "),
+        format!("{} v{} (id {})", table.subject, table.schema_version, table.schema_id),
+        table.event_time.clone(),
+        table.window.clone(),
+        table.columns.to_string(),
+    ]
+}
+
+/// The tables, or all faults. Schemas are looked at once the settings have no fault: before that, nobody knows which are meant.
+fn check(file: &Path) -> Result<Vec<CheckedTable>, Vec<Fault>> {
+    let name = file.display().to_string();
+    let (settings, places) = Settings::load_with_places(file).map_err(|error| {
+        let place = |fault: &service_runtime::settings::SettingsFault| Fault {
+            file: name.clone(),
+            line: fault.line,
+            path: fault.path.clone(),
+            what: fault.what.clone(),
+            suggestion: fault.suggestion.clone(),
+        };
+        error.faults.iter().map(place).collect::<Vec<_>>()
+    })?;
+    let schemas = SchemaFolder::load(&settings.schemas).map_err(|faults| folder_faults(&name, &settings, &places, &faults))?;
+    tables::check(&name, &settings, &places, &schemas)
+}
+
+/// Faults of the schema folder begin with the path of their file.
+fn folder_faults(name: &str, settings: &Settings, places: &Places, faults: &[String]) -> Vec<Fault> {
+    if !settings.schemas.is_dir() {
+        let what = format!("folder `{}` does not exist", settings.schemas.display());
+        let suggestion = Some("make it, with `<subject>/v1.avsc` for each table".to_owned());
+        return vec![Fault { file: name.to_owned(), line: places.line("schemas"), path: "schemas".to_owned(), what, suggestion }];
+    }
+    let split = |fault: &String| {
+        let (file, what) = fault.split_once(": ").unwrap_or((name, fault));
+        Fault { file: file.to_owned(), line: None, path: String::new(), what: what.to_owned(), suggestion: None }
+    };
+    faults.iter().map(split).collect()
+}
+
+#[cfg(test)]
+mod tests;
