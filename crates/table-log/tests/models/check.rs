@@ -17,7 +17,7 @@ pub static PLANTING: RwLock<()> = RwLock::new(());
 pub fn holds(scenario: Scenario) {
     let _unplanted = PLANTING.read().expect("no test panics with it");
     let (name, must_happen) = (scenario.name, scenario.must_happen);
-    let (broken, happened) = explore(scenario);
+    let Explored { broken, happened } = explore(scenario);
     if let Some((property, path)) = broken.into_iter().next() {
         panic!("`{property}` is broken in the model `{}`:\n{}", name, trace(&path));
     }
@@ -30,8 +30,16 @@ pub fn holds(scenario: Scenario) {
     }
 }
 
-/// The broken properties with a shortest path to each.
-pub fn explore(scenario: Scenario) -> (HashMap<&'static str, Path<World, Action>>, BTreeMap<&'static str, u64>) {
+/// What an exploration found.
+pub struct Explored {
+    /// Broken properties with a short path to each.
+    pub broken: HashMap<&'static str, Path<World, Action>>,
+    /// How often what happened.
+    pub happened: BTreeMap<&'static str, u64>,
+}
+
+/// Explores until a property is broken or all states are seen.
+pub fn explore(scenario: Scenario) -> Explored {
     let bounds = bounds(&scenario);
     let name = scenario.name;
     let run = Lake::new(scenario)
@@ -50,7 +58,7 @@ pub fn explore(scenario: Scenario) -> (HashMap<&'static str, Path<World, Action>
         !broken.is_empty() || (states < MOST_STATES && run.is_done()),
         "the model `{name}` was cut at {states} steps: narrow its bounds"
     );
-    (broken, happened)
+    Explored { broken, happened }
 }
 
 /// The path's steps, one per line, with the proposals that they made, and what is wrong at its end.

@@ -21,7 +21,7 @@ fn planted_bugs_are_found() {
     let _alone = PLANTING.write().expect("no test panics with it");
     for bug in Bug::ALL {
         plant(Some(bug));
-        let found: Vec<_> = hunters(bug).into_iter().flat_map(|scenario| explore(scenario).0).collect();
+        let found: Vec<_> = hunters(bug).into_iter().flat_map(|scenario| explore(scenario).broken).collect();
         plant(None);
         let (property, path) = found.first().unwrap_or_else(|| panic!("no model finds {bug:?}"));
         println!("{bug:?} breaks `{property}`:\n{}", trace(path));
