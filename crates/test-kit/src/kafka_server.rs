@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use kafka_io::{Admin, KafkaConfig, Security};
 
 use crate::{
@@ -93,6 +93,11 @@ impl KafkaServer {
         Admin::new(&self.config()).expect("the configuration is valid")
     }
 
+    /// Process id of the broker; another one after a restart.
+    pub fn process_id(&self) -> u32 {
+        self.process_id
+    }
+
     /// Folder of the broker's data: one folder `<topic>-<kafka_partition>` each. To be changed only while it is stopped.
     pub fn data_folder(&self) -> PathBuf {
         self.folder.join("data")
@@ -119,6 +124,7 @@ impl KafkaServer {
     /// # Errors
     /// It is not running.
     pub fn signal(&self, signal: Signal) -> Result<()> {
+        ensure!(self.keeper.is_some(), "the broker is not running");
         send(signal, self.process_id)
     }
 

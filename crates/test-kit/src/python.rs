@@ -45,13 +45,13 @@ impl PythonReaders {
         run(Command::new(&self.python).args(["-c", script]).args(arguments).env("TZ", "UTC"), PACKAGES)
     }
 
-    /// Rows of a query of DuckDB, one a line, values separated by `|`, nulls as `NULL`.
+    /// Rows of a query of DuckDB, one a line, values separated by `|`, nulls as `NULL`. The time zone is UTC.
     ///
     /// # Errors
     /// The query failed; DuckDB's text is in the message.
     pub fn duckdb(&self, query: &str) -> Result<String> {
         const SCRIPT: &str = "import duckdb, sys\n\
-            for row in duckdb.connect(config={'TimeZone': 'UTC'}).sql(sys.argv[1]).fetchall():\n    \
+            for row in duckdb.connect().sql(sys.argv[1]).fetchall():\n    \
                 print('|'.join('NULL' if value is None else str(value) for value in row))";
         self.run_python(SCRIPT, &[query])
     }

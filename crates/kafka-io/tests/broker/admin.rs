@@ -21,7 +21,7 @@ fn cluster_and_topics_have_identities() {
 
     admin.delete_topic(&topic).expect("deleted");
     wait_for(DEADLINE, "the topic to be made anew", || admin.create_topic(&topic, 3, 1, &[]).ok());
-    let second = wait_for(DEADLINE, "the new topic", || admin.topics(&[topic.clone()]).ok()?.remove(0));
+    let second = wait_for(DEADLINE, "the new topic", || admin.topics(std::slice::from_ref(&topic)).ok()?.remove(0));
     assert!(second.topic_id.is_some());
     assert_ne!(first.topic_id, second.topic_id, "the same name, another topic");
 }

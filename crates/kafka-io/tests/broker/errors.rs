@@ -55,8 +55,7 @@ fn retention_that_passes_a_running_reader_is_an_error() {
     let mut reader = Reader::start(&server.config(), options(&new_group(), "one", &[&topic]), at(0));
     assert_eq!(reader.offsets(10).len(), 10);
     server.admin().delete_topic(&topic).expect("deleted");
-    let recreated = wait_for(DEADLINE, "the topic to be made anew", || server.admin().create_topic(&topic, 1, 1, &[]).ok());
-    let () = recreated;
+    wait_for(DEADLINE, "the topic to be made anew", || server.admin().create_topic(&topic, 1, 1, &[]).ok());
     // The new log ends below the reader's offset.
     let error = wait_for(DEADLINE, "an error", || {
         let batch = reader.take();

@@ -18,6 +18,7 @@ use crate::number_of;
 #[derive(Debug, Default)]
 pub struct Ledger {
     next: HashMap<TopicPartition, i64>,
+    epochs: HashMap<TopicPartition, i32>,
     /// Records committed, to compare with those produced.
     pub records: HashMap<TopicPartition, i64>,
     /// Offsets that no record was delivered for, in a topic where every offset has one.
@@ -42,6 +43,7 @@ impl Ledger {
             return;
         }
         self.next.insert(partition.clone(), buffer.next);
+        self.epochs.extend(buffer.leader_epoch.map(|epoch| (partition.clone(), epoch)));
         *self.records.entry(partition.clone()).or_default() += buffer.records;
     }
 }
@@ -52,6 +54,7 @@ struct Buffer {
     start: i64,
     next: i64,
     records: i64,
+    leader_epoch: Option<i32>,
 }
 
 /// A member with its own thread.
@@ -117,8 +120,9 @@ impl Run {
                 let mut answer = Vec::new();
                 for partition in partitions {
                     let start = self.ledger().next(&partition);
-                    answer.push((partition.clone(), StartAt { offset: start, leader_epoch: None }));
-                    self.buffers.insert(partition, Buffer { start, next: start, records: 0 });
+                    let leader_epoch = self.ledger().epochs.get(&partition).copied();
+                    answer.push((partition.clone(), StartAt { offset: start, leader_epoch }));
+                    self.buffers.insert(partition, Buffer { start, next: start, records: 0, leader_epoch });
                 }
                 self.ledger().rebalances += 1;
                 starts.send(answer).expect("the poll thread waits");
@@ -152,6 +156,7 @@ impl Run {
             }
             buffer.next = record.offset + 1;
             buffer.records += 1;
+            buffer.leader_epoch = record.leader_epoch;
         }
     }
 
@@ -164,7 +169,7 @@ impl Run {
             }
             ledger.commit(partition, buffer);
             offsets.push((partition.clone(), buffer.next));
-            *buffer = Buffer { start: buffer.next, next: buffer.next, records: 0 };
+            *buffer = Buffer { start: buffer.next, records: 0, ..*buffer };
         }
         drop(ledger);
         self.consumer.commit_offsets(&offsets);
