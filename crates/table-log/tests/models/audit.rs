@@ -167,7 +167,7 @@ impl Audit {
                 Folder::Late => self.late.entry((file.window, file.value)).or_default().push(file_ref),
                 _ => self.quarantine.push(file_ref),
             }
-            let sealed = self.places.get(&(file.window, file.value)).is_some_and(|(revision, _)| *revision > 0);
+            let sealed = self.places.range((file.window, 0)..(file.window + 1, 0)).any(|(_, (revision, _))| *revision > 0);
             if file.folder == Folder::Open && sealed {
                 self.fault("TM-4", format!("record {seq} adds to `open/` of window {}, which has a revision", file.window));
             }

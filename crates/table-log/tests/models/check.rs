@@ -119,9 +119,12 @@ pub fn actor(role: Role, offers: u8, faults: u8) -> Actor {
     Actor { role, offers, faults, pipeline: 1 }
 }
 
+/// Stands for whoever made the records that a model begins with; no process has this number.
+const PRESET: u8 = 200;
+
 /// A preset record: its files were staged on the record before it.
 pub fn record(seq: u8, what: What, files: Vec<StagedFile>) -> Arc<Offer> {
-    Offer::new(OfferId { process: 200, number: seq }, vec![], what, files)
+    Offer::new(OfferId { process: PRESET, number: seq }, vec![], what, files)
 }
 
 /// The first two records of every source table.

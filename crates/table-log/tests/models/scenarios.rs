@@ -32,7 +32,7 @@ pub fn late_rows() -> Scenario {
     let writer = |takes, idle, offers, faults, pipeline| Actor { role: Role::Writer { takes, idle }, offers, faults, pipeline };
     Scenario {
         name: "late rows",
-        rows: vec![vec![row(0), row(1), Row { value: 1, ..row(0) }], vec![row(1)]],
+        rows: vec![vec![row(0), row(1), row(0)], vec![row(1), Row { value: 1, ..row(0) }]],
         windows: 2,
         values: 2,
         actors: vec![
