@@ -94,7 +94,8 @@ impl TableLog {
             return;
         }
         let Ok(mut caches) = self.shared.maintaining.try_lock() else { return };
-        let folded = state.next_seq.0 - caches.checkpoint.map_or(0, |seq| seq.0 + 1);
+        // A clone may have folded more meanwhile and written a newer one.
+        let folded = state.next_seq.0.saturating_sub(caches.checkpoint.map_or(0, |seq| seq.0 + 1));
         if folded <= self.shared.options.checkpoint_every {
             return;
         }

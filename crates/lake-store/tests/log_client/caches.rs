@@ -128,3 +128,22 @@ async fn trouble_with_caches_troubles_nobody() {
     assert_eq!(log.refresh().await.expect("refresh").next_seq, Seq(452));
     assert!(began.elapsed() < Duration::from_secs(1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn clones_that_fold_side_by_side_write_caches_in_turn() {
+    let store = MemoryStore::new();
+    new_table(&store, 1).await;
+    let slow = store.client(Default::default(), 7);
+    let log = open_with(&slow, TableLogOptions { checkpoint_every: 1, ..options("clones") }).await;
+    let rates = lake_store::FaultRates { delay: 0.7, ..Default::default() };
+    slow.set_faults(lake_store::FaultPlan { rates, longest_delay: Duration::from_secs(2), ..Default::default() });
+    let workers = (0..8).map(|_| {
+        let log = log.clone();
+        tokio::spawn(async move { flushes(&log, 20).await })
+    });
+    for worker in futures::future::join_all(workers).await {
+        worker.expect("no panic");
+    }
+    assert_eq!(state_of_new_client(&store).await, log.state());
+    assert_eq!(log.state().next_seq, Seq(162));
+}
