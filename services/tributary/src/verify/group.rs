@@ -5,7 +5,7 @@ use kafka_io::{Admin, TopicPartition};
 use table_log::{Invariant, SourcePartition, TableName};
 
 /// The consumer group of a table.
-pub fn group_of(table: &TableName) -> String {
+fn group_of(table: &TableName) -> String {
     format!("tributary.{table}")
 }
 

@@ -26,7 +26,6 @@ mod report;
 mod row_hash;
 mod walk;
 
-pub use group::group_of;
 pub use report::{Report, print, topic_name};
 
 use crate::cli::VerifyArgs;
