@@ -114,12 +114,7 @@ fn is_retired(topic: &str, state: &TableState) -> bool {
 ///
 /// # Errors
 /// A declared topic is another one now, or the cluster is another.
-pub fn compare_sources(
-    table: &str,
-    settings: &[TopicSettings],
-    state: &TableState,
-    view: &ClusterView,
-) -> Result<Sources, StoppedTable> {
+pub fn compare_sources(table: &str, settings: &[TopicSettings], state: &TableState, view: &ClusterView) -> Result<Sources, StoppedTable> {
     let mut sources = Sources::default();
     for (topic, found) in &view.topics {
         let declared = state.current_source(topic);
@@ -168,7 +163,12 @@ pub async fn declare(context: &TableContext, give_up: &GiveUp) -> Result<Result<
     let undeclared = sources.undeclared;
     let starts = {
         let undeclared = undeclared.clone();
-        context.ask(move |admin| undeclared.iter().map(|source| starts_of(source, |q| admin.offsets(&source.topic, source.partitions, q).map_err(Into::into))).collect::<Result<Vec<_>, WriterError>>())
+        context.ask(move |admin| {
+            undeclared
+                .iter()
+                .map(|source| starts_of(source, |q| admin.offsets(&source.topic, source.partitions, q).map_err(Into::into)))
+                .collect::<Result<Vec<_>, WriterError>>()
+        })
     };
     let declarations = undeclared.into_iter().zip(starts.await?).map(|(source, starts)| SourceDeclaration {
         cluster_id: cluster_id.clone(),

@@ -143,11 +143,7 @@ fn balance(context: &TableContext, ranges: &[AppendRange], staged: &StagedFiles)
         taken += range.range.end.0.saturating_sub(range.range.start.0).max(0) as u64;
     }
     let rows = |late: bool| staged.data.iter().filter(|file| file.late == late).map(|file| file.rows).sum::<u64>();
-    let counts = Counts {
-        rows: rows(false) + rows(true),
-        quarantined: staged.quarantine.iter().map(|file| file.rows).sum(),
-        ..by_range
-    };
+    let counts = Counts { rows: rows(false) + rows(true), quarantined: staged.quarantine.iter().map(|file| file.rows).sum(), ..by_range };
     if counts != by_range || counts.total() != taken {
         return Err(bug(context, format!("counts differ: taken `{taken}`, ranges `{by_range:?}`, files `{counts:?}`")));
     }
@@ -155,11 +151,7 @@ fn balance(context: &TableContext, ranges: &[AppendRange], staged: &StagedFiles)
 }
 
 /// Returns false if `give_up` fired.
-async fn topics_are_the_declared_ones(
-    context: &TableContext,
-    ranges: &[AppendRange],
-    give_up: &GiveUp,
-) -> Result<bool, StoppedTable> {
+async fn topics_are_the_declared_ones(context: &TableContext, ranges: &[AppendRange], give_up: &GiveUp) -> Result<bool, StoppedTable> {
     let topics: BTreeSet<&str> = ranges.iter().map(|range| range.source.topic.as_str()).collect();
     let topics: Vec<String> = topics.into_iter().map(str::to_owned).collect();
     let began = Instant::now();
@@ -223,8 +215,7 @@ fn observe_times(context: &TableContext, began: Instant, lowest: Option<Time>) {
 
 fn group_offsets(ranges: &[AppendRange]) -> Vec<(TopicPartition, i64)> {
     let next = |range: &AppendRange| {
-        let partition =
-            TopicPartition { topic: range.source.topic.clone(), kafka_partition: range.source.kafka_partition.0 };
+        let partition = TopicPartition { topic: range.source.topic.clone(), kafka_partition: range.source.kafka_partition.0 };
         (partition, range.range.end.0)
     };
     ranges.iter().filter(|range| range.range.end > range.range.start).map(next).collect()

@@ -143,7 +143,9 @@ pub enum StoppedTable {
         found: String,
     },
     /// The brokers are another cluster.
-    #[error("topic `{topic}` of table `{table}` was declared in cluster `{declared}` but `kafka.bootstrap_servers` leads to cluster `{found}`")]
+    #[error(
+        "topic `{topic}` of table `{table}` was declared in cluster `{declared}` but `kafka.bootstrap_servers` leads to cluster `{found}`"
+    )]
     ClusterChanged {
         /// The table.
         table: String,

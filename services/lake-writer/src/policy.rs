@@ -99,7 +99,8 @@ mod tests {
     use super::*;
 
     const POLICY: CommitPolicy = CommitPolicy { interval: Duration::from_secs(60), bytes: 1_000, files_per_commit: 500 };
-    const AGED: Pending = Pending { age: Some(Duration::from_secs(61)), bytes: 1, files: 1, idle_due: false, flush: false, over_budget: false };
+    const AGED: Pending =
+        Pending { age: Some(Duration::from_secs(61)), bytes: 1, files: 1, idle_due: false, flush: false, over_budget: false };
 
     #[test]
     fn nothing_pending_is_never_committed() {

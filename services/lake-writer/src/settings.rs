@@ -65,7 +65,11 @@ impl WriterSettings {
         let writer = &settings.lake_writer;
         let tables = settings.tables.iter().map(|(name, table)| {
             let subject = schemas.latest(&table.subject).ok_or_else(|| {
-                WriterError::Settings(format!("subject `{}` of table `{name}` has no schema in `{}`", table.subject, settings.schemas.display()))
+                WriterError::Settings(format!(
+                    "subject `{}` of table `{name}` has no schema in `{}`",
+                    table.subject,
+                    settings.schemas.display()
+                ))
             })?;
             Ok(TableWriterSettings {
                 table: TableName(name.clone()),

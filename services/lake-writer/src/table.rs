@@ -86,7 +86,8 @@ async fn bootstrap(context: &TableContext, give_up: &GiveUp) -> Result<Option<Ar
         let state = context.log.state();
         if state.sources().any(|(_, _, source)| !source.ended) {
             let rules = TableRules::from_state(&context.table.table, &state);
-            let misconfigured = |error: WriterError| StoppedTable::Misconfigured { table: context.name().to_owned(), detail: error.to_string() };
+            let misconfigured =
+                |error: WriterError| StoppedTable::Misconfigured { table: context.name().to_owned(), detail: error.to_string() };
             return Ok(Some(Arc::new(rules.map_err(misconfigured)?)));
         }
         context.health.set_not_ready(&component(context), Some(format!("waiting for topics {waiting:?} to exist")));
@@ -190,10 +191,10 @@ impl Table {
             let _ = events.blocking_send(TableEvent::ShardEnded(number, outcome.unwrap_or_else(panicked)));
         };
         let name = format!("{}-{number}", self.context.name());
-        std::thread::Builder::new().name(name).spawn(body).map_err(|error| StoppedTable::Bug {
-            table: self.context.name().to_owned(),
-            detail: format!("start a thread: {error}"),
-        })?;
+        std::thread::Builder::new()
+            .name(name)
+            .spawn(body)
+            .map_err(|error| StoppedTable::Bug { table: self.context.name().to_owned(), detail: format!("start a thread: {error}") })?;
         self.shards.push(ShardHandle { number, control: sender });
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::{
     partition_value::combinations,
     quarantine::RefusedRecord,
     refuse::{KafkaTimestamp, bridge_refusal, event_time_detail},
-    route::{Routed, RowSources, Routing, route},
+    route::{Routed, Routing, RowSources, route},
     rules::{EventTimeSource, TableRules},
 };
 use arrow::{
@@ -287,10 +287,7 @@ fn push_slots(batch: &RecordBatch, routed: &Routed, values: &[Vec<Option<String>
         start += rows;
         let lake_partition = LakePartition { window_start: slot.window_start, values: values[slot.combination as usize].clone() };
         let target = Target { lake_partition, late: slot.late };
-        buffers.push(
-            target,
-            TargetRows { batch: slot_batch, event_time_min: slot.event_time_min, event_time_max: slot.event_time_max },
-        )?;
+        buffers.push(target, TargetRows { batch: slot_batch, event_time_min: slot.event_time_min, event_time_max: slot.event_time_max })?;
     }
     Ok(())
 }
@@ -365,8 +362,7 @@ fn with_identity(
     records: &[RawRecord<'_>],
     (rules, owned): (&TableRules, &mut Owned),
 ) -> Result<RecordBatch, WriterError> {
-    let sources: Vec<(String, KafkaPartition)> =
-        owned.iter().map(|p| (topic_label(&p.source), p.source.kafka_partition)).collect();
+    let sources: Vec<(String, KafkaPartition)> = owned.iter().map(|p| (topic_label(&p.source), p.source.kafka_partition)).collect();
     let mut topic = StringBuilder::with_capacity(rows.record.len(), rows.record.len() * 16);
     for &partition in &rows.partition {
         topic.append_value(&sources[partition as usize].0);

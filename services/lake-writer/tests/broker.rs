@@ -5,8 +5,15 @@ use harness::{HOUR, LONG, Lake, Writer};
 use kafka_io::{NewRecord, TopicPartition, TransactionalProducer};
 use lake_store::TableLogOptions;
 use std::time::Duration;
-use table_log::{KafkaPartition, Offset, SourcePartition, TableName, record::{Body, FlushBody}};
-use test_kit::{KafkaServer, telemetry::{TelemetryMix, TelemetryRecord}, wait_until};
+use table_log::{
+    KafkaPartition, Offset, SourcePartition, TableName,
+    record::{Body, FlushBody},
+};
+use test_kit::{
+    KafkaServer,
+    telemetry::{TelemetryMix, TelemetryRecord},
+    wait_until,
+};
 
 fn lake() -> Lake {
     Lake::new(KafkaServer::shared().config())
@@ -130,14 +137,16 @@ fn a_drain_commits_all_that_was_taken_and_nothing_is_replayed() {
     assert!(writer.stop().stopped.is_empty());
     assert_eq!(lake.state("telemetry").totals().rows, sent);
     let group: Vec<_> = (0..3).map(|kafka_partition| TopicPartition { topic: topic.clone(), kafka_partition }).collect();
-    let offsets = KafkaServer::shared().admin().group_offsets("tributary.telemetry", &group).expect("group offsets");
+    let offsets = KafkaServer::shared().admin().group_offsets(&settings.tables[0].group, &group).expect("group offsets");
     for (partition, offset) in offsets {
         let next = next_offset(&lake, "telemetry", &topic, partition.kafka_partition).expect("declared");
         assert!(offset.is_none_or(|offset| offset <= next.0), "advisory offsets never lead");
     }
     let again = lake.start(settings);
     let more = lake.produce(&topic, 3, good(2, 300));
-    wait_until(LONG, "the rest to be taken", || again.metric("tributary_writer_lag_records") == 0.0 && again.metric("tributary_writer_buffered_bytes") > 0.0);
+    wait_until(LONG, "the rest to be taken", || {
+        again.metric("tributary_writer_lag_records") == 0.0 && again.metric("tributary_writer_buffered_bytes") > 0.0
+    });
     assert!(again.stop().stopped.is_empty());
     let (rows, _) = lake.assert_exactly_once("telemetry");
     assert_eq!(rows.len() as u64, sent + more);
@@ -172,11 +181,16 @@ fn a_topic_that_was_made_again_stops_its_table_and_no_other() {
     admin.delete_topic(&broken).expect("a deletion");
     wait_until(LONG, "the name to be free", || admin.create_topic(&broken, 1, 1, &[]).is_ok());
     lake.produce(&broken, 1, good(2, 500));
-    wait_until(LONG, "the table to be stopped", || writer.health.not_ready().get("lake-writer/broken").is_some_and(|why| why.contains("repair restart")));
+    wait_until(LONG, "the table to be stopped", || {
+        writer.health.not_ready().get("lake-writer/broken").is_some_and(|why| why.contains("repair restart"))
+    });
     let more = lake.produce(&whole, 1, good(3, 100));
     lake.wait_for_taken("whole", more);
     let report = writer.stop();
-    assert_eq!(report.stopped.iter().map(|(table, stop)| (table.0.as_str(), stop.situation())).collect::<Vec<_>>(), [("broken", "topic_recreated")]);
+    assert_eq!(
+        report.stopped.iter().map(|(table, stop)| (table.0.as_str(), stop.situation())).collect::<Vec<_>>(),
+        [("broken", "topic_recreated")]
+    );
     assert_eq!(lake.state("broken").totals().rows, sent, "nothing of the new topic is in the lake");
 }
 

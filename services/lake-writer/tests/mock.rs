@@ -41,7 +41,12 @@ fn rows_in_are_rows_out() {
         sent += lake.produce(topic, 2, records);
     }
     let header = ("tributary.reason".to_owned(), b"json_invalid".to_vec());
-    sent += lake.produce_raw([NewRecord { topic: "a.refused".into(), value: Some(b"{".to_vec()), headers: vec![header], ..NewRecord::default() }]);
+    sent += lake.produce_raw([NewRecord {
+        topic: "a.refused".into(),
+        value: Some(b"{".to_vec()),
+        headers: vec![header],
+        ..NewRecord::default()
+    }]);
     sent += lake.produce_raw([NewRecord { topic: "b".into(), kafka_partition: Some(0), ..NewRecord::default() }]);
     let writer = lake.start(lake.settings("w", "telemetry", &["a", "b", "a.refused"]));
     lake.wait_for_taken("telemetry", sent);
@@ -109,9 +114,7 @@ fn only_malformed_input_stays_within_the_budget() {
 fn a_table_waits_for_its_topic() {
     let (broker, lake) = mock();
     let writer = lake.start(lake.settings("w", "telemetry", &["later"]));
-    test_kit::wait_until(harness::LONG, "a reason why it waits", || {
-        writer.health.not_ready().values().any(|why| why.contains("later"))
-    });
+    test_kit::wait_until(harness::LONG, "a reason why it waits", || writer.health.not_ready().values().any(|why| why.contains("later")));
     broker.create_topic("later", 1).expect("a new topic");
     let sent = lake.produce("later", 1, TelemetryMix { records: 10, ..TelemetryMix::default() }.stream());
     lake.wait_for_taken("telemetry", sent);

@@ -47,9 +47,9 @@ impl Shard {
         let table = context.name().to_owned();
         let commit = self.setup.runtime.spawn(commit::run(context, job, give_up));
         self.setup.runtime.spawn(async move {
-            let end = commit.await.unwrap_or_else(|error| {
-                CommitEnd::Stopped(StoppedTable::Bug { table, detail: format!("commit task ended: {error}") })
-            });
+            let end = commit
+                .await
+                .unwrap_or_else(|error| CommitEnd::Stopped(StoppedTable::Bug { table, detail: format!("commit task ended: {error}") }));
             // Fails only when the shard has ended, which then does not care; it holds few messages, so there is room.
             if sender.try_send(Control::CommitFinished(end)).is_err() {
                 tracing::debug!("a commit ended after its shard");

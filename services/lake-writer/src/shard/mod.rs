@@ -423,11 +423,8 @@ impl Shard {
             let Some(tail) = progress.tail(self.consumer.position(&partition), now) else { continue };
             match self.consumer.watermark_offsets(&partition) {
                 Some((low, _)) if low > progress.next().0 => {
-                    lost = Some(Halt::Lost {
-                        source: progress.source.clone(),
-                        expected: progress.next(),
-                        earliest: table_log::Offset(low),
-                    });
+                    lost =
+                        Some(Halt::Lost { source: progress.source.clone(), expected: progress.next(), earliest: table_log::Offset(low) });
                 }
                 _ => progress.skip_absent(tail),
             }

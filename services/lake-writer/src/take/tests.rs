@@ -57,17 +57,18 @@ impl Bench {
             Duration::ZERO,
         ));
         let options = EncodeOptions { compression: service_runtime::settings::Compression::Zstd, row_group_rows: 1_000_000 };
-        Self { intake: Intake::new(rules, decoder, tombstones), owned, buffers: Buffers::new(options), earliest: None, limit_bytes: u64::MAX }
+        Self {
+            intake: Intake::new(rules, decoder, tombstones),
+            owned,
+            buffers: Buffers::new(options),
+            earliest: None,
+            limit_bytes: u64::MAX,
+        }
     }
 
     fn take(&mut self, records: &[RawRecord<'_>]) -> Result<usize, Halt> {
         let earliest = self.earliest;
-        let context = TakeContext {
-            is_closed: &|_| false,
-            earliest: &|_| earliest,
-            clock: Time(50 * HOUR),
-            limit_bytes: self.limit_bytes,
-        };
+        let context = TakeContext { is_closed: &|_| false, earliest: &|_| earliest, clock: Time(50 * HOUR), limit_bytes: self.limit_bytes };
         self.intake.take(records, &mut self.owned, &mut self.buffers, &context)
     }
 
@@ -141,7 +142,8 @@ fn rows_go_to_their_lake_partition_with_their_identity() {
     let mut bench = Bench::new(Tombstones::Skip, false);
     bench.take(&records).expect("nothing to halt at");
     let files = bench.buffers.take().files;
-    let folders: Vec<_> = files.keys().map(|t| (t.lake_partition.window_start.0 / HOUR, t.lake_partition.values[0].as_deref(), t.late)).collect();
+    let folders: Vec<_> =
+        files.keys().map(|t| (t.lake_partition.window_start.0 / HOUR, t.lake_partition.values[0].as_deref(), t.late)).collect();
     assert_eq!(folders, [(40, Some("a"), false), (40, Some("a"), true), (41, None, false), (41, Some("b"), false)]);
     let late = files.into_iter().find(|(target, _)| target.late).expect("the third row is behind").1;
     let options = EncodeOptions { compression: service_runtime::settings::Compression::Zstd, row_group_rows: 10 };

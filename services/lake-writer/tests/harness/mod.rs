@@ -1,5 +1,5 @@
 //! A lake in a temporary folder, writers in this process, and what the lake holds, read from its files.
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use arrow::datatypes::{Int32Type, Int64Type};
 use event_schema::{Limits, SchemaFolder, TableSchema};
 use kafka_io::{KafkaConfig, NewRecord, Producer};
@@ -14,7 +14,10 @@ use service_runtime::{
     shutdown::Shutdown,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use table_log::{TableName, TableState, record::{FileEntry, TableSettings}};
+use table_log::{
+    TableName, TableState,
+    record::{FileEntry, TableSettings},
+};
 use test_kit::{telemetry, wait_for};
 use windowing::{Micros, WindowSize};
 
@@ -62,11 +65,8 @@ impl Lake {
             dedupe_by: Vec::new(),
             sort_by: Vec::new(),
         };
-        let topic = |topic: &&str| TopicSettings {
-            topic: (*topic).to_owned(),
-            start: StartFrom::Earliest,
-            refused: topic.ends_with(".refused"),
-        };
+        let topic =
+            |topic: &&str| TopicSettings { topic: (*topic).to_owned(), start: StartFrom::Earliest, refused: topic.ends_with(".refused") };
         WriterSettings {
             kafka: self.kafka.clone(),
             session_timeout: Duration::from_secs(10),
@@ -87,7 +87,8 @@ impl Lake {
                 schema: Arc::new(TableSchema::parse(telemetry::SCHEMA).expect("a valid schema")),
                 log,
                 tombstones: Tombstones::Quarantine,
-                group: lake_writer::settings::group_name(table),
+                // Tests share one broker, and a member of the same name in the same group would fence another test.
+                group: format!("{}.{}", lake_writer::settings::group_name(table), topics[0]),
             }],
         }
     }
