@@ -9,8 +9,8 @@ mod sources;
 mod windows;
 
 pub(crate) use files::FileSet;
-pub(crate) use questions::Place;
 pub use files::Superseded;
+pub(crate) use questions::Place;
 pub(crate) use sources::Sources;
 pub use sources::{PartitionState, SourceState};
 pub use windows::WindowState;

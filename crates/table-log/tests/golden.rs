@@ -1,4 +1,5 @@
 //! Golden files of record format 1: what an earlier version wrote is read, written and folded the same for ever.
+#![allow(clippy::unwrap_used)]
 use std::path::PathBuf;
 use table_log::invariant::check::{check_log, entry_of};
 use table_log::{Body, FileRef, KafkaPartition, Offset, Record, RecordError, Seq, SourcePartition, TableState};

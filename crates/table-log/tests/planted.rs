@@ -1,5 +1,6 @@
 //! The invariants' predicates find the bugs that the rules would have kept out. One test, since a bug is planted in the whole process.
 #![cfg(feature = "planted-bugs")]
+#![allow(clippy::unwrap_used)]
 mod proposals;
 
 use proposals::*;

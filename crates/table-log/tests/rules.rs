@@ -1,4 +1,5 @@
 //! Each rule of the log: the proposal that breaks it is refused by `plan`, and by `apply` should it stand in the log all the same.
+#![allow(clippy::unwrap_used)]
 mod proposals;
 
 use proposals::*;

@@ -1,4 +1,5 @@
 //! Random sequences of proposals, good ones and bad ones, by services that forget, hurry and lag: plan, then apply, then every invariant.
+#![allow(clippy::unwrap_used)]
 mod proposals;
 
 use proposals::*;
@@ -151,8 +152,10 @@ impl Walk {
         let mut sites: Vec<(String, u64)> = Vec::new();
         for site in SITES {
             let partition = lake_partition(start.0 / HOUR, site);
-            let late: Vec<_> = self.table.state.late_files().filter(|(p, _)| **p == partition).flat_map(|(_, files)| files.to_vec()).collect();
-            let live: Vec<_> = self.table.state.live_files().filter(|(p, ..)| **p == partition).flat_map(|(.., files)| files.to_vec()).collect();
+            let late: Vec<_> =
+                self.table.state.late_files().filter(|(p, _)| **p == partition).flat_map(|(_, files)| files.to_vec()).collect();
+            let live: Vec<_> =
+                self.table.state.live_files().filter(|(p, ..)| **p == partition).flat_map(|(.., files)| files.to_vec()).collect();
             let pending = !late.is_empty() || (revision == 0 && !live.is_empty());
             if pending || (b.is_multiple_of(32) && !live.is_empty()) {
                 sites.push((site.to_owned(), late.iter().chain(&live).map(|file| rows(file, &self.table.records)).sum()));
@@ -180,7 +183,8 @@ impl Walk {
                 Some(repair(RepairAction::Gap { source, range: OffsetRange { start, end: Offset(start.0 + i64::from(c % 4)) } }))
             }
             1 => {
-                let generation = self.table.state.sources().filter(|(topic, ..)| *topic == "t").map(|(_, generation, _)| generation).max()?;
+                let generation =
+                    self.table.state.sources().filter(|(topic, ..)| *topic == "t").map(|(_, generation, _)| generation).max()?;
                 Some(repair(RepairAction::Restart { source: declaration("t", generation + u32::from(b % 3), 0..1 + i32::from(c % 2)) }))
             }
             2 => Some(repair(RepairAction::Lost { lost: vec![*file] })),

@@ -1,5 +1,6 @@
 //! A table in memory and the proposals that its services would make.
 #![allow(dead_code)]
+#![allow(clippy::unwrap_used)]
 use std::collections::BTreeMap;
 use table_log::key::{DataFolder, Key, Layout};
 use table_log::record::*;
