@@ -71,8 +71,9 @@ mod tests {
         });
         assert!(!shutdown.is_triggered());
         shutdown.clone().trigger();
-        early.await.unwrap();
-        shutdown.triggered().await;
+        let deadline = std::time::Duration::from_secs(10);
+        tokio::time::timeout(deadline, early).await.expect("the early one sees it").unwrap();
+        tokio::time::timeout(deadline, shutdown.triggered()).await.expect("a late one sees it");
         assert!(shutdown.is_triggered());
     }
 }

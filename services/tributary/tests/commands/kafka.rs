@@ -36,7 +36,8 @@ fn read_back(topic: &str, kafka_partition: i32, count: i64) -> Vec<Back> {
             value: record.value.map(<[u8]>::to_vec),
         });
     };
-    RangeReader::new(&KafkaServer::shared().config()).unwrap().read(&partition, 0, count, &mut each).unwrap();
+    let mut reader = RangeReader::new(&KafkaServer::shared().config()).expect("a reader");
+    reader.read(&partition, 0, count, &mut each).expect("the records are there");
     found
 }
 
@@ -145,7 +146,8 @@ fn get(port: u16, path: &str) -> Option<String> {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("it is bound").port()
 }
 
 #[test]

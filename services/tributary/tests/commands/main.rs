@@ -45,12 +45,12 @@ fn root() -> PathBuf {
 
 /// A folder with a settings file and the example's schema. Returns the folder and the file.
 fn project(settings: &str) -> (TempDir, String) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder for the test");
     let subject = folder.path().join("schemas/readings-value");
-    fs::create_dir_all(&subject).unwrap();
-    fs::copy(root().join("examples/schemas/readings-value/v1.avsc"), subject.join("v1.avsc")).unwrap();
+    fs::create_dir_all(&subject).expect("make the subject");
+    fs::copy(root().join("examples/schemas/readings-value/v1.avsc"), subject.join("v1.avsc")).expect("copy the schema");
     let file = folder.path().join("tributary.yaml");
-    fs::write(&file, settings).unwrap();
+    fs::write(&file, settings).expect("write the settings");
     let file = file.display().to_string();
     (folder, file)
 }
