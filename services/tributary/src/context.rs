@@ -3,7 +3,7 @@ use crate::output::{Failure, Output};
 use anyhow::Context as _;
 use lake_store::{LakeStore, LocalStore, TableLog, TableLogOptions};
 use service_runtime::settings::{Settings, TableConfig};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use table_log::TableName;
@@ -15,15 +15,13 @@ pub struct Context {
     pub settings: Settings,
     /// Where results go.
     pub output: Output,
-    /// The file that the settings came from, for messages.
-    pub settings_file: PathBuf,
 }
 
 impl Context {
     /// Loads the settings file. A fault in it ends with exit code 2 and all faults shown.
     pub fn load(file: &Path, output: Output) -> anyhow::Result<Self> {
         let settings = Settings::load(file)?;
-        Ok(Self { settings, output, settings_file: file.to_owned() })
+        Ok(Self { settings, output })
     }
 
     /// The lake, for reading: a folder that is missing is an error, never created.
