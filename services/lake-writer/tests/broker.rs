@@ -19,8 +19,15 @@ fn lake() -> Lake {
     Lake::new(KafkaServer::shared().config())
 }
 
+/// A topic that keeps its records: their timestamps are months old, and the broker's retention would delete them under the test.
 fn topic(prefix: &str, partitions: i32) -> String {
-    KafkaServer::shared().create_topic(prefix, partitions).expect("a new topic")
+    let name = test_kit::unique_name(prefix);
+    KafkaServer::shared().admin().create_topic(&name, partitions, 1, &kept()).expect("a new topic");
+    name
+}
+
+fn kept() -> [(String, String); 1] {
+    [("retention.ms".to_owned(), "-1".to_owned())]
 }
 
 fn good(seed: u64, records: u64) -> impl Iterator<Item = TelemetryRecord> {
@@ -179,7 +186,7 @@ fn a_topic_that_was_made_again_stops_its_table_and_no_other() {
     lake.wait_for_taken("broken", sent);
     let admin = KafkaServer::shared().admin();
     admin.delete_topic(&broken).expect("a deletion");
-    wait_until(LONG, "the name to be free", || admin.create_topic(&broken, 1, 1, &[]).is_ok());
+    wait_until(LONG, "the name to be free", || admin.create_topic(&broken, 1, 1, &kept()).is_ok());
     lake.produce(&broken, 1, good(2, 500));
     wait_until(LONG, "the table to be stopped", || {
         writer.health.not_ready().get("lake-writer/broken").is_some_and(|why| why.contains("repair restart"))
