@@ -48,7 +48,7 @@ fn context(lake: &SmallLake, broker: &MockBroker) -> Context {
         broker.bootstrap_servers()
     );
     let (settings, _) = Settings::parse("test.yaml", &text, &|_| None).unwrap_or_else(|e| panic!("{}", e.report()));
-    Context { settings, output: Output::new(Mode::Json), settings_file: folder.join("test.yaml") }
+    Context { settings, output: Output::new(Mode::Json) }
 }
 
 fn produce<'a>(broker: &MockBroker, steps: impl Iterator<Item = &'a (i32, Step)>) {
