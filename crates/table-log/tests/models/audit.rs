@@ -27,6 +27,8 @@ pub struct View {
     pub late: BTreeMap<(u8, u8), Vec<Ref>>,
     pub quarantine: Vec<Ref>,
     pub unpublished: Vec<u8>,
+    /// Superseded files that the state says may be vacuumed.
+    pub confirmed: Vec<Ref>,
 }
 
 impl View {
@@ -50,6 +52,7 @@ impl View {
             live: state.live_files().map(|(place, revision, files)| (place_of(place), (revision as u8, refs(files)))).collect(),
             late: state.late_files().map(|(place, files)| (place_of(place), refs(files))).collect(),
             quarantine: refs(state.quarantine_files()),
+            confirmed: refs(&state.superseded_files().filter(|(_, s)| s.confirmed_by.is_some()).map(|(file, _)| file).collect::<Vec<_>>()),
             unpublished: state.unpublished().iter().map(|seq| seq.0 as u8).collect(),
         }
     }

@@ -118,19 +118,9 @@ fn inputs(log: &Log, fold: u8, window: u8) -> BTreeMap<u8, Vec<Ref>> {
     inputs
 }
 
-/// Superseded files of a fold that a `register` showed superseded, and a full comparison on a fold with that `register` still did.
+/// Superseded files that a fold says may be deleted.
 fn deletable(log: &Log, fold: u8) -> Vec<Ref> {
-    let audit = &log.audit;
-    let registers = || audit.registers.iter().filter(|(seq, ..)| *seq < fold);
-    let shown = |by: u8| {
-        let first = registers().find(|(_, shows, _)| *shows >= by);
-        first.is_some_and(|(first, ..)| registers().any(|(_, shows, full)| shows >= first && *full))
-    };
-    let vacuumed = |file: &Ref| {
-        log.entries[..usize::from(fold)].iter().any(|entry| matches!(&entry.offer.what, What::Vacuum { files } if files.contains(file)))
-    };
-    let superseded = audit.superseded.iter().filter(|(_, by)| *by < fold);
-    superseded.filter(|(file, by)| shown(*by) && !vacuumed(file)).map(|(file, _)| *file).collect()
+    log.view(fold).confirmed.clone()
 }
 
 /// Newest revision and inputs of each derived window.
