@@ -5,34 +5,26 @@ import sys
 
 import duckdb
 
-FILES = f"read_parquet('{sys.argv[1]}/data/**/*.parquet', hive_partitioning = false, union_by_name = true)"
+FILES = f"read_parquet('{sys.argv[1]}/data/**/*.parquet', hive_partitioning = false, union_by_name = true, filename = true)"
 REFUSED = f"read_parquet('{sys.argv[1]}/quarantine/**/*.parquet', hive_partitioning = false, union_by_name = true)"
+IDENTITY = "(_kafka_topic, _kafka_partition, _kafka_offset)"
+
+
+def row(sql):
+    cursor = duckdb.sql(sql)
+    return dict(zip(cursor.columns, cursor.fetchone()))
 
 
 def main():
-    rows, distinct, seqs, temperatures, late = duckdb.sql(
-        f"""SELECT count(*), count(DISTINCT (_kafka_topic, _kafka_partition, _kafka_offset)), sum(seq)::BIGINT, sum(temperature_milli)::BIGINT,
-                   count(*) FILTER (filename LIKE '%/late/%')
-            FROM {FILES.replace('hive_partitioning', 'filename = true, hive_partitioning')}"""
-    ).fetchone()
-    refused, refused_distinct = duckdb.sql(
-        f"SELECT count(*), count(DISTINCT (_kafka_topic, _kafka_partition, _kafka_offset)) FROM {REFUSED}"
-    ).fetchone()
-    reasons = dict(duckdb.sql(f"SELECT reason, count(*) FROM {REFUSED} GROUP BY reason").fetchall())
-    print(
-        json.dumps(
-            {
-                "rows": rows,
-                "distinct": distinct,
-                "seq_sum": seqs,
-                "temperature_milli_sum": temperatures,
-                "late": late,
-                "refused": refused,
-                "refused_distinct": refused_distinct,
-                "reasons": reasons,
-            }
-        )
+    counts = row(
+        f"""SELECT count(*) AS rows, count(DISTINCT {IDENTITY}) AS distinct_records, count(DISTINCT (device_id, seq)) AS distinct_rows,
+                   sum(seq)::BIGINT AS seq_sum, sum(counter)::BIGINT AS counter_sum, count(temperature) AS temperature_rows,
+                   count(*) FILTER (filename LIKE '%/late/%') AS in_late
+            FROM {FILES}"""
     )
+    counts |= row(f"SELECT count(*) AS refused, count(DISTINCT {IDENTITY}) AS distinct_refused FROM {REFUSED}")
+    counts["reasons"] = dict(duckdb.sql(f"SELECT reason, count(*) FROM {REFUSED} GROUP BY reason").fetchall())
+    print(json.dumps(counts))
 
 
 if __name__ == "__main__":

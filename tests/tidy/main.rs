@@ -73,7 +73,13 @@ fn names_say_something() {
 #[test]
 fn nothing_is_left_over() {
     // Put together here, so that this file does not find itself.
-    let left_overs = [["to", "do!("].concat(), ["TO", "DO"].concat(), ["FIX", "ME"].concat(), ["#[ig", "nore"].concat(), ["unimpl", "emented!("].concat()];
+    let left_overs = [
+        ["to", "do!("].concat(),
+        ["TO", "DO"].concat(),
+        ["FIX", "ME"].concat(),
+        ["#[ig", "nore"].concat(),
+        ["unimpl", "emented!("].concat(),
+    ];
     let mut found = Vec::new();
     for file in files(".rs") {
         for (index, line) in text(&file).lines().enumerate() {
@@ -114,7 +120,15 @@ fn expectations_have_reasons() {
 
 #[test]
 fn metrics_are_declared_in_one_place() {
-    let declarations = ["IntCounter::new(", "IntCounterVec::new(", "IntGauge::new(", "IntGaugeVec::new(", "Gauge::new(", "GaugeVec::new(", "Histogram::with_opts("];
+    let declarations = [
+        "IntCounter::new(",
+        "IntCounterVec::new(",
+        "IntGauge::new(",
+        "IntGaugeVec::new(",
+        "Gauge::new(",
+        "GaugeVec::new(",
+        "Histogram::with_opts(",
+    ];
     let found: Vec<String> = files(".rs")
         .iter()
         .filter(|file| !file.ends_with("metrics.rs") && !is_test_code(file))
@@ -156,10 +170,18 @@ fn pure_crates_stay_pure() {
 
 #[test]
 fn heavy_dependencies_have_one_owner() {
-    let owners = [("rdkafka", vec!["kafka-io"]), ("datafusion", vec!["lake-query"]), ("arrow-avro", vec!["event-schema"]), ("apache-avro", vec!["event-schema"])];
+    let owners = [
+        ("rdkafka", vec!["kafka-io"]),
+        ("datafusion", vec!["lake-query"]),
+        ("arrow-avro", vec!["event-schema"]),
+        ("apache-avro", vec!["event-schema"]),
+    ];
     for (dependency, owners) in owners {
         for (package, names) in dependencies() {
-            assert!(!names.iter().any(|name| name == dependency) || owners.contains(&package.as_str()), "{package} must not depend on {dependency}: {owners:?} owns it");
+            assert!(
+                !names.iter().any(|name| name == dependency) || owners.contains(&package.as_str()),
+                "{package} must not depend on {dependency}: {owners:?} owns it"
+            );
         }
     }
 }
@@ -231,8 +253,11 @@ fn make_help_lists_every_target() {
 #[test]
 fn every_refusal_code_is_explained() {
     let page = text(Path::new("docs/refusals.md"));
-    let missing: Vec<String> =
-        event_schema::RefusalCode::all().iter().map(|code| code.as_str().to_owned()).filter(|code| !page.contains(&format!("`{code}`"))).collect();
+    let missing: Vec<String> = event_schema::RefusalCode::all()
+        .iter()
+        .map(|code| code.as_str().to_owned())
+        .filter(|code| !page.contains(&format!("`{code}`")))
+        .collect();
     assert!(!event_schema::RefusalCode::all().is_empty(), "there are refusal codes");
     assert_none("codes without a line in docs/refusals.md", &missing);
 }

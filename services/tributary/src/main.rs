@@ -2,6 +2,7 @@
 mod check;
 mod cli;
 mod context;
+mod demo;
 mod inspect;
 mod output;
 mod produce;

@@ -1,0 +1,115 @@
+//! The demo's folder: `tributary.yaml`, `schemas/` and `lake/`, so that every other command works on it.
+use crate::output::{Failure, Output};
+use anyhow::Context as _;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Says that a demo made the folder, and so may replace it.
+const MARKER: &str = ".tributary-demo";
+
+const SCHEMA: &str = include_str!("../../../../schemas/weather/v1.avsc");
+
+/// What the demo's settings file depends on.
+#[derive(Debug)]
+pub(super) struct Plan<'a> {
+    /// Bootstrap servers.
+    pub kafka: &'a str,
+    /// The topic to read.
+    pub topic: &'a str,
+}
+
+/// Makes the folder, replacing one of an earlier demo. Returns the path of its settings file.
+///
+/// # Errors
+/// A folder that is not empty and that no demo made is refused, untouched.
+pub(super) fn prepare(dir: &Path, plan: &Plan<'_>, output: Output) -> anyhow::Result<PathBuf> {
+    clear(dir, output)?;
+    fs::create_dir_all(dir.join("schemas/weather")).with_context(|| format!("create `{}`", dir.display()))?;
+    write(&dir.join(MARKER), "made by `tributary demo`, which may replace this folder\n")?;
+    write(&dir.join("schemas/weather/v1.avsc"), SCHEMA)?;
+    let settings = dir.join("tributary.yaml");
+    write(&settings, &settings_text(plan))?;
+    Ok(settings)
+}
+
+fn clear(dir: &Path, output: Output) -> anyhow::Result<()> {
+    let in_use = match fs::read_dir(dir) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(error) => return Err(error).with_context(|| format!("read `{}`", dir.display())),
+    };
+    if !in_use {
+        return Ok(());
+    }
+    if !dir.join(MARKER).is_file() {
+        let what = format!("folder `{}` is not empty and was not made by a demo", dir.display());
+        return Err(Failure::usage(what, "name another folder with `--dir PATH`").into());
+    }
+    output.note(&format!("Replacing the folder of an earlier demo, {}", dir.display()));
+    fs::remove_dir_all(dir).with_context(|| format!("remove `{}`", dir.display()))
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(path, text).with_context(|| format!("write `{}`", path.display()))
+}
+
+fn settings_text(plan: &Plan<'_>) -> String {
+    format!(
+        "# Settings of the demo. Every other command works with them: tributary -s <this file> sql \"…\"
+lake: lake
+schemas: schemas
+kafka:
+  bootstrap_servers: {kafka}
+lake_writer:
+  instance: demo
+  commit_interval: 2s
+  shards: 1
+tables:
+  weather:
+    topics:
+      - {topic}
+    subject: weather
+    event_time: time_hour
+    window: 1d
+    # The observations are old: no kafka_partition is idle by today's clock.
+    idle_timeout: none
+",
+        kafka = plan.kafka,
+        topic = plan.topic
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Mode;
+
+    const PLAN: Plan<'static> = Plan { kafka: "127.0.0.1:9092", topic: "weather" };
+
+    #[test]
+    fn a_folder_of_an_earlier_demo_is_replaced_and_any_other_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = Output::new(Mode::Json);
+        let settings = prepare(folder.path(), &PLAN, output).unwrap();
+        let kept = folder.path().join("lake");
+        fs::write(&kept, "old").unwrap();
+        prepare(folder.path(), &PLAN, output).unwrap();
+        assert!(settings.is_file() && !kept.exists());
+
+        let other = tempfile::tempdir().unwrap();
+        fs::write(other.path().join("thesis.tex"), "years of work").unwrap();
+        let error = prepare(other.path(), &PLAN, output).unwrap_err();
+        assert!(error.to_string().contains("was not made by a demo"), "{error}");
+        assert!(other.path().join("thesis.tex").is_file());
+    }
+
+    #[test]
+    fn its_settings_have_no_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = prepare(folder.path(), &PLAN, Output::new(Mode::Json)).unwrap();
+        let settings = service_runtime::settings::Settings::load(&file).unwrap_or_else(|error| panic!("{}", error.report()));
+        assert_eq!(settings.tables.keys().collect::<Vec<_>>(), ["weather"]);
+    }
+}
