@@ -32,7 +32,7 @@ demo: build ## Replays a year of weather through Kafka into ./demo-lake, queries
 .PHONY: test
 test: setup ## Unit tests, models, 300 simulation seeds, tests on a real Kafka broker with a kill round, independent readers
 	$(CARGO) test --workspace
-	$(CARGO) test --workspace --features planted-bugs --test models --test simulation planted
+	$(CARGO) test --workspace --features planted-bugs --test models --test planted --test simulation planted
 
 .PHONY: lint
 lint: setup-build ## Formatting and clippy; warnings are errors
@@ -50,7 +50,7 @@ sim: setup-build ## Simulation of the table log under faults with SEEDS seeds (d
 
 .PHONY: docs
 docs: setup-build ## Writes the generated pages and schemas again (docs/refusals.md, docs/settings.md, schemas/tributary.schema.json)
-	UPDATE_DOCS=1 $(CARGO) test --workspace --lib --test docs
+	UPDATE_DOCS=1 $(CARGO) test --workspace --lib -- refusals_page the_json_schema
 
 .PHONY: fmt
 fmt: ## Formats the code

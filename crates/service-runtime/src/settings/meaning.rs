@@ -98,7 +98,6 @@ fn lake_writer(checker: &mut Checker<'_>, settings: &Settings) {
     }
     checker.duration("lake_writer.commit_interval", writer.commit_interval, Duration::from_millis(100), Duration::from_secs(3_600));
     checker.duration("lake_writer.shutdown_timeout", writer.shutdown_timeout, SECOND, Duration::from_secs(600));
-    checker.duration("lake_writer.unknown_schema_wait", writer.unknown_schema_wait, Duration::from_secs(0), Duration::from_secs(3_600));
     checker.at_least("lake_writer.commit_bytes", writer.commit_bytes, ByteSize(64 << 10));
     checker.at_least("lake_writer.max_record_bytes", writer.max_record_bytes, ByteSize(1 << 10));
     checker.at_least("lake_writer.memory_budget", writer.memory_budget, MIN_MEMORY_BUDGET);

@@ -100,8 +100,6 @@ pub struct LakeWriterSettings {
     pub compression: Compression,
     /// A stopping service has this long to commit what it has: 1s to 10m.
     pub shutdown_timeout: Duration,
-    /// An unknown schema id is asked for again for this long, with backpressure, before its records are refused.
-    pub unknown_schema_wait: Duration,
     /// A record of more bytes is refused: 1KiB to 1GiB.
     pub max_record_bytes: ByteSize,
     /// A record with deeper nesting is refused.
@@ -164,7 +162,6 @@ impl Default for LakeWriterSettings {
             row_group_rows: 1_000_000,
             compression: Compression::default(),
             shutdown_timeout: Duration::from_secs(10),
-            unknown_schema_wait: Duration::from_secs(120),
             max_record_bytes: ByteSize(16 << 20),
             max_record_depth: 64,
             max_record_values: 1_000_000,

@@ -106,16 +106,17 @@ fn print_rows(context: &Context, batches: &[RecordBatch]) -> anyhow::Result<()> 
 }
 
 fn next_steps(settings_file: &Path, real_broker: bool) -> String {
+    let program = std::env::args().next().unwrap_or_else(|| "tributary".to_owned());
     let settings = settings_file.display();
     let kafka = if real_broker { " --kafka" } else { "" };
     let mut text = format!(
-        "\nTry next\n  tributary -s {settings} sql \"SELECT * FROM weather WHERE dt = '2013-02-09' AND origin = 'JFK' LIMIT 5\"
-  tributary -s {settings} status
-  tributary -s {settings} verify weather --deep{kafka}
-  tributary -s {settings} inspect 2"
+        "\nTry next\n  {program} -s {settings} sql \"SELECT * FROM weather WHERE dt = '2013-02-09' AND origin = 'JFK' LIMIT 5\"
+  {program} -s {settings} status
+  {program} -s {settings} verify weather --deep{kafka}
+  {program} -s {settings} inspect 2"
     );
     if !real_broker {
-        text.push_str("\n  tributary demo --kafka HOST:PORT      the same on a real broker");
+        text.push_str(&format!("\n  {program} demo --kafka HOST:PORT      the same on a real broker"));
     }
     text
 }

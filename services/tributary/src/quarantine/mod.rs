@@ -59,6 +59,10 @@ async fn list(name: &str, context: &Context) -> anyhow::Result<ExitCode> {
         context.output.json(&serde_json::json!({ "table": name, "reasons": reasons }))?;
         return Ok(ExitCode::Done);
     }
+    if found.is_empty() {
+        context.output.line(&format!("nothing of table `{name}` is in quarantine"));
+        return Ok(ExitCode::Done);
+    }
     let header = [
         ("reason", Align::Left),
         ("records", Align::Right),
