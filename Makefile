@@ -37,7 +37,8 @@ test: setup ## Unit tests, models, 300 simulation seeds, tests on a real Kafka b
 .PHONY: lint
 lint: setup-build ## Formatting and clippy; warnings are errors
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --features planted-bugs -- -D warnings
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features planted-bugs,fail-points -- -D warnings
 
 .PHONY: deny
 deny: setup-build ## Licences, duplicate versions and sources of all dependencies (installs cargo-deny when it is missing)

@@ -11,8 +11,8 @@ IDENTITY = "(_kafka_topic, _kafka_partition, _kafka_offset)"
 
 
 def row(sql):
-    cursor = duckdb.sql(sql)
-    return dict(zip(cursor.columns, cursor.fetchone()))
+    relation = duckdb.sql(sql)
+    return dict(zip(relation.columns, relation.fetchall()[0]))
 
 
 def main():

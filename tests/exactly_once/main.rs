@@ -67,14 +67,15 @@ fn rebalance(scene: &Scene, writers: &mut Vec<Writer>) {
 fn sigterm_drains_commits_and_replays_nothing() {
     let scene = Scene::new(1, 3);
     let mut writer = scene.start_writer(0);
-    let produced = scene.produce(20_000, 7, Duration::from_secs(3)).join().expect("the producer sends everything");
-    writer.wait_until_assigned(Duration::from_secs(30));
+    let producer = scene.produce(20_000, 7, Duration::from_secs(8));
     wait_until(DRAIN, "the first commit", || scene.taken() > 0);
     writer.terminate(SHUTDOWN);
     let taken = scene.taken();
     assert_eq!(scene.group_offsets(), taken, "what was committed to the log is what the group was told: nothing is replayed");
 
     let mut again = scene.start_writer(0);
+    let produced = producer.join().expect("the producer sends everything");
+    again.wait_until_assigned(Duration::from_secs(30));
     scene.wait_until_taken(DRAIN);
     again.terminate(SHUTDOWN);
     scene.verify(&["--deep", "--kafka"]);

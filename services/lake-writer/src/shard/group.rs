@@ -17,7 +17,12 @@ impl Shard {
             GroupEvent::Assigned { partitions, starts } => {
                 let found = self.starts_from_log(&partitions);
                 let begun: Vec<TopicPartition> = found.iter().map(|(partition, _)| partition.clone()).collect();
-                tracing::info!(table = self.context().name(), shard = self.setup.number, count = partitions.len(), "kafka_partitions assigned");
+                tracing::info!(
+                    table = self.context().name(),
+                    shard = self.setup.number,
+                    count = partitions.len(),
+                    "kafka_partitions assigned"
+                );
                 if starts.send(found).is_err() {
                     // The client went on without the answer: assigned again by `start_waiting`.
                     for partition in begun {
@@ -27,7 +32,13 @@ impl Shard {
                 }
             }
             GroupEvent::Revoked { partitions, lost, done } => {
-                tracing::info!(table = self.context().name(), shard = self.setup.number, count = partitions.len(), lost, "kafka_partitions revoked");
+                tracing::info!(
+                    table = self.context().name(),
+                    shard = self.setup.number,
+                    count = partitions.len(),
+                    lost,
+                    "kafka_partitions revoked"
+                );
                 self.revoked(&partitions, lost)?;
                 // Fails only if the client did not wait so long; the log's continuity rule holds either way.
                 let _ = done.send(());

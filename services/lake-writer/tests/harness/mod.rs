@@ -120,6 +120,7 @@ impl Lake {
         self.runtime.block_on(log).expect("a readable log")
     }
 
+    #[allow(dead_code, reason = "only the tests on a real broker commit records of their own")]
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
     }
