@@ -171,6 +171,30 @@ impl BatchConsumer {
         }
     }
 
+    /// Commits group offsets and waits for the coordinator's answer, at most `timeout`. For the last commit before [`Self::close`], which does not
+    /// wait for commits under way.
+    pub fn commit_offsets_and_wait(&self, offsets: &[(TopicPartition, i64)], timeout: Duration) {
+        let list = list_with_offsets(offsets);
+        if list.count() == 0 {
+            return;
+        }
+        let client = self.shared().consumer.client().native_ptr();
+        let wait_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: client and list are alive; the queue is ours, and librdkafka keeps its own reference while the answer is under way. Without a
+        // callback the answer comes as an event, which is null after the time-out and ours to free.
+        unsafe {
+            let queue = rdsys::rd_kafka_queue_new(client);
+            rdsys::rd_kafka_commit_queue(client, list.ptr(), queue, None, ptr::null_mut());
+            let answer = rdsys::rd_kafka_queue_poll(queue, wait_ms);
+            if answer.is_null() {
+                tracing::debug!(wait_ms, "no answer to the last commit of group offsets");
+            } else {
+                rdsys::rd_kafka_event_destroy(answer);
+            }
+            rdsys::rd_kafka_queue_destroy(queue);
+        }
+    }
+
     /// Leaves without LeaveGroup (static member) and frees everything in the right order. Revocations are not announced.
     pub fn close(mut self) {
         self.shut();

@@ -1,4 +1,5 @@
 //! SQL over a small lake: columns, pruning, quarantine, and what is refused.
+#![allow(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
 use arrow::array::AsArray;
 use arrow::datatypes::{Float64Type, Int64Type};
 use arrow::record_batch::RecordBatch;

@@ -68,7 +68,8 @@ fn table_versions_are_dense_and_some_settings_never_change() {
     table.already_done(table_body(1, 0));
     assert!(matches!(table.stale(table_body(1, 5)), Stale::Table(_)), "other settings need the next version");
     assert!(matches!(table.stale(table_body(3, 5)), Stale::Table(_)));
-    let changes: [(&str, fn(&mut TableSettings)); 3] = [
+    type Change = (&'static str, fn(&mut TableSettings));
+    let changes: [Change; 3] = [
         ("window", |s| s.window = windowing::WindowSize::DAY),
         ("partition_by", |s| s.partition_by.clear()),
         ("event_time", |s| s.event_time = None),

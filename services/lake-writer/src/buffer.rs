@@ -239,7 +239,7 @@ mod tests {
         assert_eq!((file.rows(), file.event_time_min, file.event_time_max), (1_000, Time(0), Time(999)));
         let counted: u64 = file.chunks.iter().map(|c| c.bytes).sum();
         assert_eq!(buffers.bytes(), counted);
-        assert!(counted >= 8_000 && counted < 64_000, "{counted} bytes");
+        assert!((8_000..64_000).contains(&counted), "{counted} bytes");
         assert_eq!(buffers.take().files.len(), 1);
         assert_eq!((buffers.bytes(), buffers.files()), (0, 0));
     }

@@ -227,7 +227,7 @@ fn out_of_range(
     if kind == PartitionErrorKind::LogTruncated {
         return Some(StoppedTable::LogTruncated { table, topic, kafka_partition, expected, detail: detail.to_owned() });
     }
-    (expected.0 > log_end).then(|| StoppedTable::OffsetOutOfRange { table, topic, kafka_partition, expected, log_end: Offset(log_end) })
+    (expected.0 > log_end).then_some(StoppedTable::OffsetOutOfRange { table, topic, kafka_partition, expected, log_end: Offset(log_end) })
 }
 
 #[cfg(test)]

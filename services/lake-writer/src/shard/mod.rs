@@ -46,6 +46,8 @@ const TICK: Duration = Duration::from_secs(1);
 const STARVED_AFTER: Duration = Duration::from_secs(1);
 /// Longest drain on a revocation: well below the time after which the group goes on without this member.
 const REVOKE_DRAIN: Duration = Duration::from_secs(60);
+/// Longest wait for the group's coordinator on leaving: its offsets are advisory.
+const GROUP_COMMIT_WAIT: Duration = Duration::from_secs(2);
 /// Longest drain of what was taken before a stop.
 const STOP_DRAIN: Duration = Duration::from_secs(30);
 
@@ -269,6 +271,7 @@ impl Shard {
             Event::Control(Control::Flush) => self.flush = true,
             Event::Control(Control::Drain(deadline)) => {
                 self.drain(deadline)?;
+                self.tell_group();
                 return Ok(Some(ShardEnd::Drained));
             }
             Event::Group(event) => return self.group_event(event),
@@ -303,6 +306,13 @@ impl Shard {
         self.held = (left > 0).then_some(Held { batch: held.batch, next });
         self.reservation.resize(self.buffers.bytes() + if self.held.is_some() { batch_bytes } else { 0 });
         outcome.map_err(|halt| self.stop_of(halt)).map(|_| None)
+    }
+
+    /// The last word to the group on leaving: where each kafka_partition stands in the log.
+    fn tell_group(&self) {
+        let committed = self.owned.iter().filter(|progress| !progress.is_pending());
+        let offsets: Vec<_> = committed.map(|progress| (on_the_wire(&progress.source), progress.next().0)).collect();
+        self.consumer.commit_offsets_and_wait(&offsets, GROUP_COMMIT_WAIT);
     }
 
     /// Takes over newer settings from the log. A newer schema needs a new decoder and new files: a new shard.

@@ -27,6 +27,7 @@ pub(super) struct Plan<'a> {
 pub(super) fn prepare(dir: &Path, plan: &Plan<'_>, output: Output) -> anyhow::Result<PathBuf> {
     clear(dir, output)?;
     fs::create_dir_all(dir.join("schemas/weather")).with_context(|| format!("create `{}`", dir.display()))?;
+    fs::create_dir_all(dir.join("lake")).with_context(|| format!("create `{}`", dir.join("lake").display()))?;
     write(&dir.join(MARKER), "made by `tributary demo`, which may replace this folder\n")?;
     write(&dir.join("schemas/weather/v1.avsc"), SCHEMA)?;
     let settings = dir.join("tributary.yaml");
@@ -93,7 +94,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let output = Output::new(Mode::Json);
         let settings = prepare(folder.path(), &PLAN, output).unwrap();
-        let kept = folder.path().join("lake");
+        let kept = folder.path().join("lake/kept");
         fs::write(&kept, "old").unwrap();
         prepare(folder.path(), &PLAN, output).unwrap();
         assert!(settings.is_file() && !kept.exists());

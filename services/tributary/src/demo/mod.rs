@@ -62,7 +62,9 @@ impl Broker {
             let topic = format!("tributary_demo_weather_{}", uuid::Uuid::now_v7().simple());
             let help =
                 || Failure::failed(format!("cannot create a topic on `{servers}`"), "check the address, and that topics may be created");
-            Admin::new(&config)?.create_topic(&topic, partitions, 1, &[]).with_context(help)?;
+            // The observations are of 2013: with a retention by time the broker would delete them at once.
+            let keep = [("retention.ms".to_owned(), "-1".to_owned())];
+            Admin::new(&config)?.create_topic(&topic, partitions, 1, &keep).with_context(help)?;
             return Ok(Self { config, topic, mock: None });
         }
         let mock = MockBroker::start()?;
@@ -74,7 +76,7 @@ impl Broker {
     fn introduction(&self, dir: &std::path::Path) -> String {
         let kafka = match &self.mock {
             Some(_) => "librdkafka's mock cluster, inside this process (no real broker; `--kafka HOST:PORT` uses one)".to_owned(),
-            None => format!("topic {} on {}", self.topic, self.config.bootstrap_servers),
+            None => format!("topic {} on {} (it is kept: delete it when you are done)", self.topic, self.config.bootstrap_servers),
         };
         format!("Replaying 2013 of three weather stations, an observation an hour each.\n  Kafka  {kafka}\n  Lake   {}\n", dir.display())
     }

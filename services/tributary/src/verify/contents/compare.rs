@@ -67,6 +67,7 @@ impl Contents {
     }
 
     /// Names the offsets that differ.
+    #[expect(clippy::too_many_arguments, reason = "what is compared: two sides, and where they stand")]
     fn look_into(
         &mut self,
         kafka: &mut KafkaRows,
