@@ -136,6 +136,17 @@ pub struct Shard {
     last_client_error: String,
 }
 
+/// Id of a static member. A broker gives a static member that returns its old assignment without asking what it subscribes to now, so
+/// another subscription is another member: it brings about a rebalance, in which new topics find an owner.
+fn member_id(instance: &str, shard: u32, topics: &[String]) -> String {
+    let mut sorted: Vec<&String> = topics.iter().collect();
+    sorted.sort_unstable();
+    // FNV-1a, with a separator that no topic name holds.
+    let bytes = sorted.iter().flat_map(|topic| topic.bytes().chain([b'/']));
+    let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    format!("{instance}-{shard}-{hash:08x}")
+}
+
 impl Shard {
     /// Joins the group.
     ///
@@ -146,7 +157,7 @@ impl Shard {
         let topics = crate::bootstrap::topics(&context.table.topics, &context.log.state());
         let options = ConsumerOptions {
             group: context.table.group.clone(),
-            instance_id: format!("{}-{}", context.settings.instance, setup.number),
+            instance_id: member_id(&context.settings.instance, setup.number, &topics),
             topics,
             session_timeout: context.settings.session_timeout,
             queued_bytes,
@@ -467,4 +478,19 @@ impl Shard {
 /// A source kafka_partition as Kafka names it.
 fn on_the_wire(source: &SourcePartition) -> TopicPartition {
     TopicPartition { topic: source.topic.clone(), kafka_partition: source.kafka_partition.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::member_id;
+
+    #[test]
+    fn another_subscription_is_another_member() {
+        let topics = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let member = member_id("writer-0", 0, &topics(&["a", "b"]));
+        assert_eq!(member, member_id("writer-0", 0, &topics(&["b", "a"])), "a restart keeps its id");
+        assert_ne!(member, member_id("writer-0", 0, &topics(&["a", "b", "c"])));
+        assert_ne!(member, member_id("writer-0", 0, &topics(&["ab"])));
+        assert_ne!(member, member_id("writer-0", 1, &topics(&["a", "b"])));
+    }
 }

@@ -63,6 +63,8 @@ lake: lake
 schemas: schemas
 kafka:
   bootstrap_servers: {kafka}
+  # A writer that is gone gives up its kafka_partitions after this.
+  session_timeout: 6s
 lake_writer:
   instance: demo
   commit_interval: 2s
