@@ -28,6 +28,7 @@ impl Counts {
     }
 }
 
+#[cfg_attr(feature = "planted-bugs", allow(dead_code, reason = "with a planted bug only the violations are looked at"))]
 pub struct Report {
     pub trace: Vec<String>,
     pub violations: Vec<Violation>,
