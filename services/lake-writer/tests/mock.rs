@@ -4,7 +4,7 @@ mod harness;
 use harness::{HOUR, Lake};
 use kafka_io::{KafkaConfig, MockBroker, NewRecord, Security};
 use std::collections::BTreeSet;
-use test_kit::telemetry::{Kind, TelemetryMix};
+use test_kit::telemetry::{Kind, Malformation, TelemetryMix, TelemetryRecord};
 
 fn mock() -> (MockBroker, Lake) {
     let broker = MockBroker::start().expect("a free port");
@@ -98,7 +98,7 @@ fn only_malformed_input_stays_within_the_budget() {
     let (broker, lake) = mock();
     broker.create_topic("a", 2).expect("a new topic");
     let stream = TelemetryMix { records: 20_000, malformed_per_mille: 1_000, ..TelemetryMix::default() }.stream();
-    let sent = lake.produce("a", 2, stream);
+    let sent = lake.produce("a", 2, stream.chain(bombs(500)));
     let mut settings = lake.settings("w", "telemetry", &["a"]);
     settings.memory_budget_bytes = 2 << 20;
     settings.commit_bytes = 1 << 20;
@@ -108,6 +108,27 @@ fn only_malformed_input_stays_within_the_budget() {
     writer.stop();
     let (rows, refused) = lake.assert_exactly_once("telemetry");
     assert_eq!((rows.len(), refused.len() as u64), (0, sent));
+}
+
+/// Records of a few bytes that announce huge things: a text and a map of 2^63 - 1 entries, blocks of negative counts and sizes that do not fit.
+fn bombs(of_each: usize) -> impl Iterator<Item = TelemetryRecord> {
+    const HUGE: [u8; 10] = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
+    const LOWEST: [u8; 10] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
+    let before_tags = [0; 8];
+    let bodies = [
+        HUGE.to_vec(),
+        LOWEST.to_vec(),
+        [&before_tags[..], &HUGE].concat(),
+        [&before_tags[..], &LOWEST, &[0]].concat(),
+        [&before_tags[..], &[0x03], &HUGE, &[0; 4]].concat(),
+    ];
+    let record = |body: Vec<u8>| TelemetryRecord {
+        key: b"bomb".to_vec(),
+        value: [vec![0, 0, 0, 0, 1], body].concat(),
+        timestamp_ms: 1_767_225_600_000,
+        kind: Kind::Malformed(Malformation::Truncated),
+    };
+    (0..of_each).flat_map(move |_| bodies.clone()).map(record)
 }
 
 #[test]
