@@ -1,0 +1,5 @@
+//! Benchmarks on a real broker.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {}
