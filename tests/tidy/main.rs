@@ -263,3 +263,26 @@ fn every_refusal_code_is_explained() {
     assert!(!event_schema::RefusalCode::all().is_empty(), "there are refusal codes");
     assert_none("codes without a line in docs/refusals.md", &missing);
 }
+
+#[test]
+fn every_fail_point_is_listed() {
+    let marks = [["fail_", "point!(\""].concat(), ["self.fail_", "point(\""].concat()];
+    let mut used = BTreeMap::new();
+    for file in files(".rs").iter().filter(|file| !is_test_code(file) && !file.ends_with("fail_points.rs")) {
+        let source = text(file);
+        for mark in &marks {
+            for name in source.split(mark.as_str()).skip(1).filter_map(|rest| rest.split('"').next()) {
+                used.entry(name.to_owned()).or_insert_with(|| file.display().to_string());
+            }
+        }
+    }
+    let listed = service_runtime::fail_points::POINTS;
+    let unlisted: Vec<String> = used
+        .iter()
+        .filter(|(name, _)| !listed.contains(&name.as_str()))
+        .map(|(name, file)| format!("{file}: `{name}`"))
+        .collect();
+    assert_none("fail points that service_runtime::fail_points::POINTS lacks, so that no test ends a writer there", &unlisted);
+    let gone: Vec<String> = listed.iter().filter(|name| !used.contains_key(**name)).map(|name| (*name).to_owned()).collect();
+    assert_none("fail points that the code does not pass", &gone);
+}

@@ -1,7 +1,56 @@
 //! Fail points: places before and after each external effect where a test can kill the process.
 //!
 //! `fail_point!("after-create")` does nothing unless the crate has the feature `fail-points` and the environment variable
-//! `TRIBUTARY_FAIL_POINT` holds `<name>:<nth>`; then the nth time that the point is passed the process kills itself with SIGKILL.
+//! `TRIBUTARY_FAIL_POINT` holds `<name>:<nth>`; then the nth time that the point is passed the process says so on stderr and ends by SIGKILL.
+//! [`POINTS`] names them all: a test compares the list with the code, and `make test-kill` ends a writer at each.
+//!
+//! | variable, with the feature only | |
+//! |---|---|
+//! | `TRIBUTARY_FAIL_POINT` | `<name>:<nth>`, nth from 1 |
+//! | `TRIBUTARY_CHECKPOINT_EVERY` | records folded between two checkpoints, in place of 200 |
+//! | `TRIBUTARY_INLINE_FILES_BYTES` | longest file list in a record, in place of 1 MiB |
+//! | `TRIBUTARY_LOSE_REPLY_EVERY` | every so many-th create and publish takes effect, but its answer is lost |
+
+/// All fail points. The ones of the log client have no prefix.
+pub const POINTS: [&str; 34] = [
+    "writer-before-assign",
+    "writer-after-assign",
+    "writer-before-fetch",
+    "writer-after-fetch",
+    "writer-before-stage",
+    "writer-after-stage",
+    "writer-before-create",
+    "writer-after-create",
+    "writer-before-publish",
+    "writer-after-publish",
+    "writer-before-group-commit",
+    "writer-after-group-commit",
+    "writer-before-revoke",
+    "writer-after-revoke",
+    "writer-before-lost",
+    "writer-after-lost",
+    "writer-before-discard",
+    "writer-after-discard",
+    "writer-before-drain",
+    "writer-after-drain",
+    "before-create",
+    "after-create",
+    "lost-reply",
+    "before-file-list",
+    "after-file-list",
+    "before-publish",
+    "after-publish",
+    "before-help",
+    "after-help",
+    "before-checkpoint",
+    "after-checkpoint",
+    "after-latest",
+    "before-segment",
+    "after-segment",
+];
+
+/// What stands on stderr before the process ends at a fail point; the name and the count follow.
+pub const MARK: &str = "killed at fail point";
 
 /// Names a fail point.
 #[macro_export]
@@ -23,13 +72,19 @@ pub fn pass(name: &'static str) {
     use std::sync::atomic::{AtomicU64, Ordering};
     static ARMED: OnceLock<Option<(String, u64)>> = OnceLock::new();
     static PASSED: AtomicU64 = AtomicU64::new(0);
+    assert!(POINTS.contains(&name), "fail point `{name}` is not in the list");
     let armed = ARMED.get_or_init(|| std::env::var("TRIBUTARY_FAIL_POINT").ok().and_then(|text| parse(&text)));
     if let Some((armed, nth)) = armed
         && armed == name
         && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *nth
     {
-        kill();
+        kill(name, *nth);
     }
+}
+
+/// A number that tests set through the environment; `None` if it is not set, and always in builds without the feature.
+pub fn threshold(variable: &str) -> Option<u64> {
+    if cfg!(feature = "fail-points") { std::env::var(variable).ok()?.parse().ok() } else { None }
 }
 
 /// `<name>:<nth>`, nth from 1 (and 1 when left out).
@@ -39,16 +94,23 @@ fn parse(text: &str) -> Option<(String, u64)> {
     Some((name.to_owned(), nth.parse().ok().filter(|nth| *nth > 0)?)).filter(|(name, _)| !name.is_empty())
 }
 
-/// No destructor runs and nothing is flushed, as in a power cut.
+/// Ends the process now, as a power cut would: no destructor runs and nothing is flushed.
+///
+/// Replacing the program ends all its threads at once, which a `kill` in a process of its own does milliseconds later; what replaces it
+/// ends by SIGKILL, so whoever waits for the process sees that.
 #[cfg(feature = "fail-points")]
-fn kill() -> ! {
-    let _ = std::process::Command::new("kill").args(["-KILL", &std::process::id().to_string()]).status();
-    std::process::abort()
+fn kill(name: &str, nth: u64) -> ! {
+    use std::io::Write as _;
+    use std::os::unix::process::CommandExt as _;
+    // Nobody may read it any more: the end matters.
+    let _ = writeln!(std::io::stderr(), "{MARK} {name}:{nth}");
+    let error = std::process::Command::new("sh").args(["-c", "kill -KILL $$"]).exec();
+    panic!("cannot replace the program: {error}")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{POINTS, parse};
 
     #[test]
     fn names_and_counts() {
@@ -61,6 +123,12 @@ mod tests {
 
     #[test]
     fn an_unarmed_point_is_passed() {
-        crate::fail_point!("never");
+        crate::fail_point!("before-create");
+    }
+
+    #[test]
+    fn each_point_has_a_name_of_its_own() {
+        let distinct: std::collections::BTreeSet<_> = POINTS.iter().collect();
+        assert_eq!(distinct.len(), POINTS.len());
     }
 }

@@ -95,7 +95,9 @@ async fn propose(context: &Arc<TableContext>, job: CommitJob, give_up: &GiveUp) 
         }
         Ok(CommitOutcome::Fenced(why)) => {
             context.metrics.fenced.inc();
+            fail_point!("writer-before-discard");
             context.log.discard(&files).await;
+            fail_point!("writer-after-discard");
             Ok(CommitEnd::Fenced(why))
         }
         Ok(CommitOutcome::Abandoned) => {

@@ -49,7 +49,7 @@ use crate::{
 use event_schema::SchemaFolder;
 use kafka_io::Admin;
 use lake_store::{LakeStore, TableLog, TableLogError, TableLogOptions};
-use service_runtime::{admin::Health, clock::Clock, shutdown::Shutdown};
+use service_runtime::{admin::Health, clock::Clock, fail_points, shutdown::Shutdown};
 use std::{
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
@@ -152,7 +152,7 @@ async fn open_log(
     instance: &str,
     shutdown: &Shutdown,
 ) -> Result<Option<TableLog>, StoppedTable> {
-    let options = TableLogOptions { fail_point: service_runtime::fail_points::pass, ..TableLogOptions::new(instance) };
+    let options = log_options(instance);
     let mut backoff = Backoff::new(instance.len() as u64);
     let give_up = GiveUp::new();
     loop {
@@ -173,6 +173,18 @@ async fn open_log(
             _ = give_up.wait(wait) => {}
             () = shutdown.triggered() => return Ok(None),
         }
+    }
+}
+
+/// The log client's defaults, but for what tests change in builds with fail points.
+fn log_options(instance: &str) -> TableLogOptions {
+    let defaults = TableLogOptions::new(instance);
+    TableLogOptions {
+        fail_point: fail_points::pass,
+        checkpoint_every: fail_points::threshold("TRIBUTARY_CHECKPOINT_EVERY").unwrap_or(defaults.checkpoint_every),
+        inline_files_bytes: fail_points::threshold("TRIBUTARY_INLINE_FILES_BYTES")
+            .map_or(defaults.inline_files_bytes, |bytes| bytes as usize),
+        ..defaults
     }
 }
 

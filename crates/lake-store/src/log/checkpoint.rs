@@ -121,6 +121,7 @@ impl TableLog {
         let latest = log_path(self.table(), &Key::LatestCheckpoint { fold_version: FOLD_VERSION });
         let hint = Bytes::from(seq.to_string());
         self.shared.retry.once("put_hint", &latest, self.shared.store.put_hint(&latest, hint)).await?;
+        self.fail_point("after-latest");
         self.drop_old_checkpoints().await
     }
 

@@ -101,7 +101,7 @@ impl TableLog {
     async fn put_lists_apart(&self, proposal: &mut Proposal, state: &TableState) -> Result<(), TableLogError> {
         let Body::Append(append) = &mut proposal.body else { return Ok(()) };
         append.file_list = None;
-        let Some(object) = object::encode_file_lists(append) else { return Ok(()) };
+        let Some(object) = object::encode_file_lists(append, self.shared.options.inline_files_bytes) else { return Ok(()) };
         let base = Seq(state.next_seq.0.saturating_sub(1));
         let key = self.path(&Key::FileList { base, put_id: proposal.put_id.clone() });
         self.fail_point("before-file-list");

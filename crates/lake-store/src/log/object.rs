@@ -7,8 +7,6 @@ use sha2::{Digest, Sha256};
 use table_log::record::{AppendBody, Body, FileEntry, FileListRef};
 use table_log::{FORMAT, Record, Seq};
 
-/// File lists over this size go to an object of their own, so that a fold stays quick.
-const INLINE_FILES_BYTES: usize = 1 << 20;
 /// Good speed; the lists are repetitive.
 const ZSTD_LEVEL: i32 = 3;
 /// More than any object of ours inflates to; an object that claims more is broken or hostile.
@@ -51,11 +49,11 @@ pub(super) fn encode_record(record: &Record) -> Bytes {
     Bytes::from(serde_json::to_vec(&record).expect("a record has only string keys and finite numbers"))
 }
 
-/// The object for an append's file lists, if they are too long for the record.
-pub(super) fn encode_file_lists(append: &AppendBody) -> Option<Bytes> {
+/// The object for an append's file lists, if they are longer than a record may hold.
+pub(super) fn encode_file_lists(append: &AppendBody, inline_bytes: usize) -> Option<Bytes> {
     let lists = FileLists { files: append.files.clone(), quarantine: append.quarantine.clone() };
     let json = serde_json::to_vec(&lists).expect("file entries have only string keys");
-    (json.len() > INLINE_FILES_BYTES).then(|| compress(&json))
+    (json.len() > inline_bytes).then(|| compress(&json))
 }
 
 /// Fills the lists of an append from their object, after comparing its hash.

@@ -20,6 +20,8 @@ pub struct TableLogOptions {
     pub record_cache_bytes: usize,
     /// Folding more records than this past a checkpoint writes one (200).
     pub checkpoint_every: u64,
+    /// File lists over this size go to an object of their own, so that a fold stays quick (1 MiB).
+    pub inline_files_bytes: usize,
     /// Seed of ids and jitter; `None`: from the system.
     pub seed: Option<u64>,
     /// Clock for `at`, which decides nothing.
@@ -40,6 +42,7 @@ impl TableLogOptions {
             lost_after: Duration::from_secs(600),
             record_cache_bytes: 64 << 20,
             checkpoint_every: 200,
+            inline_files_bytes: 1 << 20,
             seed: None,
             wall_clock: system_clock,
             fail_point: |_| {},

@@ -113,7 +113,10 @@ impl TableLog {
 
     async fn help_with(&self, seq: Seq) -> Result<(), TableLogError> {
         let record = self.record(seq).await?;
-        self.publish(&record).await
+        self.fail_point("before-help");
+        self.publish(&record).await?;
+        self.fail_point("after-help");
+        Ok(())
     }
 
     fn left_unpublished(&self) -> Vec<Seq> {

@@ -15,6 +15,7 @@ impl Shard {
     pub(super) fn group_event(&mut self, event: GroupEvent) -> Result<Option<ShardEnd>, StoppedTable> {
         match event {
             GroupEvent::Assigned { partitions, starts } => {
+                fail_point!("writer-before-assign");
                 let found = self.starts_from_log(&partitions);
                 let begun: Vec<TopicPartition> = found.iter().map(|(partition, _)| partition.clone()).collect();
                 tracing::info!(
@@ -30,6 +31,7 @@ impl Shard {
                         self.waiting.insert(partition);
                     }
                 }
+                fail_point!("writer-after-assign");
             }
             GroupEvent::Revoked { partitions, lost, done } => {
                 tracing::info!(
@@ -108,26 +110,28 @@ impl Shard {
 
     fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) -> Result<(), StoppedTable> {
         let deadline = Instant::now() + REVOKE_DRAIN;
-        fail_point!("writer-before-revoke");
         if lost {
+            fail_point!("writer-before-lost");
             // Others may own them already: nothing of theirs is proposed any more. Rows of all share files, so all are read again.
             if let Some(flight) = &self.flight {
                 flight.give_up.fire();
             }
             self.wait_for_flight(deadline)?;
             self.reset();
+            fail_point!("writer-after-lost");
         } else {
+            fail_point!("writer-before-revoke");
             self.drain(deadline)?;
             if self.owned.is_pending() {
                 self.reset();
             }
+            fail_point!("writer-after-revoke");
         }
         for partition in partitions {
             self.owned.remove(&partition.topic, partition.kafka_partition);
             self.waiting.remove(partition);
             self.failing.remove(partition);
         }
-        fail_point!("writer-after-revoke");
         Ok(())
     }
 

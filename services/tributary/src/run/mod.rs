@@ -5,12 +5,13 @@ use crate::cli::{GlobalArgs, RunArgs, Service};
 use crate::output::{ExitCode, Failure};
 use anyhow::Context as _;
 use event_schema::SchemaFolder;
-use lake_store::LocalStore;
+use lake_store::{LakeStore, LocalStore, LossyReplies};
 use lake_writer::{Components, StoppedTable, WriterError, WriterMetrics, WriterSettings};
 use prometheus::Registry;
 use service_runtime::ErrorClass;
 use service_runtime::admin::{self, Health};
 use service_runtime::clock::SystemClock;
+use service_runtime::fail_points;
 use service_runtime::settings::Settings;
 use service_runtime::shutdown::Shutdown;
 use service_runtime::telemetry;
@@ -63,10 +64,24 @@ pub async fn lake_writer(settings: &Settings, registry: Registry, health: Arc<He
     let store = LocalStore::open(&settings.lake)
         .map_err(|error| Failure::failed(format!("open lake `{}`: {error}", settings.lake), "check the folder and who may write to it"))?;
     let metrics = WriterMetrics::new(&registry).context("register metrics")?;
-    let components =
-        Components { store: Arc::new(store), clock: Arc::new(SystemClock), schemas: Arc::new(schemas), health, metrics, shutdown };
+    let components = Components {
+        store: with_lost_replies(Arc::new(store)),
+        clock: Arc::new(SystemClock),
+        schemas: Arc::new(schemas),
+        health,
+        metrics,
+        shutdown,
+    };
     let report = lake_writer::run(writer_settings, components).await.map_err(failure)?;
     if report.stopped.is_empty() { Ok(ExitCode::Done) } else { Err(stopped_failure(&report.stopped).into()) }
+}
+
+/// The store itself, but for tests in builds with fail points.
+fn with_lost_replies(store: Arc<dyn LakeStore>) -> Arc<dyn LakeStore> {
+    match fail_points::threshold("TRIBUTARY_LOSE_REPLY_EVERY") {
+        Some(every) => Arc::new(LossyReplies::new(store, every)),
+        None => store,
+    }
 }
 
 fn stopped_failure(stopped: &[(TableName, StoppedTable)]) -> Failure {
