@@ -2,7 +2,11 @@
 //!
 //! Other files than `*.avsc` are ignored, so that a folder may hold its README. Whether a table can use a schema is checked by
 //! [`crate::TableSchema::parse`]; the folder only wants valid Avro.
-use crate::schema::{MAX_SCHEMA_BYTES, parse_avro};
+use crate::{
+    RefusalCode,
+    schema::{MAX_SCHEMA_BYTES, parse_avro},
+    source::{SchemaLookup, SchemaSource, WriterSchema},
+};
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
@@ -71,6 +75,16 @@ impl SchemaFolder {
         let schema = Arc::new(schema);
         self.by_id.insert(schema.id, schema.clone());
         self.subjects.entry(schema.subject.clone()).or_default().push(schema);
+    }
+}
+
+/// Never pending: what is not in the folder when it is loaded is unknown for good.
+impl SchemaSource for SchemaFolder {
+    fn lookup(&self, id: u32) -> SchemaLookup {
+        match self.by_id.get(&id) {
+            Some(found) => SchemaLookup::Found(Arc::new(WriterSchema { id, avro_json: found.avro_json.clone() })),
+            None => SchemaLookup::Refused { code: RefusalCode::UnknownSchema, detail: format!("no schema has the id `{id}`") },
+        }
     }
 }
 

@@ -19,10 +19,12 @@ mod fault;
 mod folder;
 mod refusal;
 mod schema;
+mod source;
 
 pub use columns::{identity_fields, quarantine_schema};
 pub use decode::{BatchDecoder, Limits, Push};
 pub use fault::{SchemaError, SchemaFault};
 pub use folder::{SchemaFolder, SubjectSchema};
 pub use refusal::{Refusal, RefusalCode};
-pub use schema::TableSchema;
+pub use schema::{Evolution, TableSchema};
+pub use source::{SchemaLookup, SchemaSource, WriterSchema};

@@ -22,6 +22,7 @@ refusal_codes! {
     BadMagic "bad_magic" "The value does not start with the byte 0x00 of the Confluent wire format.";
     ShortHeader "short_header" "The value is shorter than the five bytes of the Confluent wire format's header.";
     UnknownSchema "unknown_schema" "No schema has the id in the header, also after waiting for it.";
+    NotAvro "not_avro" "The schema with the id in the header is not an Avro schema.";
     ShortRecord "short_record" "The bytes end before the record does, or a length or count announces more than there is.";
     TrailingBytes "trailing_bytes" "Bytes follow the end of the record.";
     InvalidNumber "invalid_number" "A variable-length integer is longer than ten bytes or outside of its type's range.";

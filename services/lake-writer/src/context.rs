@@ -6,7 +6,7 @@ use crate::{
     metrics::TableMetrics,
     settings::{TableWriterSettings, WriterSettings},
 };
-use event_schema::SchemaFolder;
+use event_schema::SchemaSource;
 use kafka_io::Admin;
 use lake_store::TableLog;
 use service_runtime::{ErrorClass, admin::Health, clock::Clock};
@@ -34,7 +34,7 @@ pub struct TableContext {
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
     /// Schemas by id.
-    pub schemas: Arc<SchemaFolder>,
+    pub schemas: Arc<dyn SchemaSource>,
     /// Memory of the process.
     pub budget: MemoryBudget,
     /// Its metrics.

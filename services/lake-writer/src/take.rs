@@ -34,7 +34,16 @@ const CHUNK_RECORDS: usize = 8_192;
 /// Why taking ends before the batch does. What came before is taken.
 #[derive(Debug)]
 pub enum Halt {
-    /// A record has another schema of the subject.
+    /// The schema of a record is not known yet.
+    SchemaPending {
+        /// Where.
+        source: SourcePartition,
+        /// Its offset.
+        offset: Offset,
+        /// Its schema id.
+        schema_id: u32,
+    },
+    /// A record has a schema that the table's does not cover.
     SchemaChanged {
         /// Where.
         source: SourcePartition,
@@ -207,6 +216,9 @@ impl Intake {
         match self.decoder.push(value) {
             Push::Row => Ok(Admitted::Row),
             Push::Refused(refusal) => Ok(Admitted::Refused(refusal)),
+            Push::SchemaPending { schema_id } => {
+                Err(Halt::SchemaPending { source: source.clone(), offset: Offset(record.offset), schema_id })
+            }
             Push::SchemaChanged { schema_id, writer, table } => {
                 Err(Halt::SchemaChanged { source: source.clone(), offset: Offset(record.offset), schema_id, schemas: (writer, table) })
             }

@@ -9,7 +9,7 @@ mod walk;
 pub(crate) use frame::frame;
 pub(crate) use segment::arrow_decoder;
 
-use crate::{Refusal, RefusalCode, SchemaFolder, TableSchema, schema::normalise};
+use crate::{Refusal, RefusalCode, SchemaLookup, SchemaSource, TableSchema, schema::normalise};
 use arrow::record_batch::RecordBatch;
 use segment::Segment;
 use std::{
@@ -44,7 +44,13 @@ pub enum Push {
     Row,
     /// It is refused; the batch is as before.
     Refused(Refusal),
-    /// It was written with a schema that is not the table's: the table stops, both are shown.
+    /// The schema with its id is not known yet: nothing was taken, the same record must be pushed again later.
+    SchemaPending {
+        /// Id in the record's header.
+        schema_id: u32,
+    },
+    /// It was written with a schema that the table's does not cover: nothing was taken. [`TableSchema::evolve`] says whether the table can
+    /// take it up; with that table schema in a new decoder the record must be pushed again.
     SchemaChanged {
         /// Id in the record's header.
         schema_id: u32,
@@ -64,7 +70,7 @@ const SEGMENT_BYTES: usize = 1 << 30;
 #[derive(Debug)]
 pub struct BatchDecoder {
     schema: Arc<TableSchema>,
-    schemas: Arc<SchemaFolder>,
+    schemas: Arc<dyn SchemaSource>,
     limits: Limits,
     /// What is known of each writer schema.
     writers: HashMap<u32, Writer>,
@@ -86,7 +92,7 @@ enum Writer {
 
 impl BatchDecoder {
     /// A decoder for one table. Depth above 256 counts as 256.
-    pub fn new(schema: Arc<TableSchema>, schemas: Arc<SchemaFolder>, limits: Limits) -> Self {
+    pub fn new(schema: Arc<TableSchema>, schemas: Arc<dyn SchemaSource>, limits: Limits) -> Self {
         let limits = Limits { depth: limits.depth.min(DEPTH_CEILING), ..limits };
         let segment = Segment::new(&schema);
         Self {
@@ -116,11 +122,11 @@ impl BatchDecoder {
         };
         if self.last_same != Some(id) {
             match self.writer(id) {
-                Some(Writer::Same) => self.last_same = Some(id),
-                Some(Writer::Differs(writer)) => {
+                Ok(Writer::Same) => self.last_same = Some(id),
+                Ok(Writer::Differs(writer)) => {
                     return Push::SchemaChanged { schema_id: id, writer, table: self.schema.avro_json().to_owned() };
                 }
-                None => return refused(RefusalCode::UnknownSchema, format!("no schema has the id `{id}`"), Some(id)),
+                Err(push) => return push,
             }
         }
         match walk::walk_record(body, self.schema.members(), &self.limits) {
@@ -158,18 +164,22 @@ impl BatchDecoder {
         self.segment.flush(&self.schema)
     }
 
-    fn writer(&mut self, id: u32) -> Option<Writer> {
+    fn writer(&mut self, id: u32) -> Result<Writer, Push> {
         if let Some(known) = self.writers.get(&id) {
-            return Some(known.clone());
+            return Ok(known.clone());
         }
-        let found = self.schemas.by_id(id)?;
+        let found = match self.schemas.lookup(id) {
+            SchemaLookup::Found(found) => found,
+            SchemaLookup::Pending => return Err(Push::SchemaPending { schema_id: id }),
+            SchemaLookup::Refused { code, detail } => return Err(Push::Refused(Refusal { code, detail, schema_id: Some(id) })),
+        };
         let writer = match normalise(&found.avro_json) {
             Ok(canonical) if canonical == self.schema.avro_json() => Writer::Same,
             Ok(canonical) => Writer::Differs(canonical),
             Err(_) => Writer::Differs(found.avro_json.clone()),
         };
         self.writers.insert(id, writer.clone());
-        Some(writer)
+        Ok(writer)
     }
 
     /// Adds a walked record. A failure is kept for the flush, as the walk has promised that there is none.

@@ -2,9 +2,11 @@
 mod arrow_form;
 mod canonical;
 mod compile;
+mod evolve;
 mod shape;
 mod wire;
 
+pub use evolve::Evolution;
 pub(crate) use shape::{BYTES_PER_NODE, Decimal, Member, NullBranch, Shape, Timestamp, Type};
 pub(crate) use wire::MAX_ARROW_DECIMAL_BYTES;
 

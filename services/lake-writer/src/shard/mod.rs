@@ -26,6 +26,7 @@ use event_schema::BatchDecoder;
 use flight::Flight;
 use kafka_io::{Batch, BatchConsumer, ConsumerOptions, GroupEvent, KafkaIoError, RawRecord, TopicPartition};
 use rand::{Rng, SeedableRng, rngs::StdRng};
+use service_runtime::fail_point;
 use std::{
     collections::BTreeSet,
     sync::{Arc, mpsc},
@@ -164,7 +165,7 @@ impl Shard {
             properties: context.settings.consumer_properties.clone(),
         };
         let (consumer, group) = BatchConsumer::start(&context.settings.kafka, options)?;
-        let decoder = BatchDecoder::new(Arc::clone(&rules.schema), Arc::clone(&context.schemas), context.settings.limits.clone());
+        let decoder = BatchDecoder::new(Arc::clone(&rules.schema), context.schemas.clone(), context.settings.limits.clone());
         let mut jitter_source = StdRng::seed_from_u64(context.seed("commit timer").wrapping_add(setup.number.into()));
         let now = Instant::now();
         Ok(Self {
@@ -254,8 +255,17 @@ impl Shard {
         self.last_take = Instant::now();
         match self.held.take() {
             Some(held) => Event::Resume(held),
-            None => Event::Batch(self.consumer.take(BATCH_RECORDS, TAKE_WAIT)),
+            None => Event::Batch(self.fetch()),
         }
+    }
+
+    fn fetch(&self) -> Batch {
+        fail_point!("writer-before-fetch");
+        let batch = self.consumer.take(BATCH_RECORDS, TAKE_WAIT);
+        if !batch.is_empty() {
+            fail_point!("writer-after-fetch");
+        }
+        batch
     }
 
     /// Over the budget nothing is taken, unless this shard has nothing that it could commit: others may hold the memory, but if nobody
@@ -281,8 +291,10 @@ impl Shard {
             Event::Control(Control::CommitFinished(end)) => self.commit_finished(end)?,
             Event::Control(Control::Flush) => self.flush = true,
             Event::Control(Control::Drain(deadline)) => {
+                fail_point!("writer-before-drain");
                 self.drain(deadline)?;
                 self.tell_group();
+                fail_point!("writer-after-drain");
                 return Ok(Some(ShardEnd::Drained));
             }
             Event::Group(event) => return self.group_event(event),
@@ -347,6 +359,15 @@ impl Shard {
     fn stop_of(&self, halt: Halt) -> StoppedTable {
         let table = self.context().name().to_owned();
         match halt {
+            Halt::SchemaPending { source, offset, schema_id } => StoppedTable::SchemaChanged {
+                table,
+                topic: source.topic,
+                kafka_partition: source.kafka_partition,
+                offset,
+                schema_id,
+                writer_schema: "not known yet".to_owned(),
+                table_schema: self.rules.schema.avro_json().to_owned(),
+            },
             Halt::SchemaChanged { source, offset, schema_id, schemas: (writer_schema, table_schema) } => StoppedTable::SchemaChanged {
                 table,
                 topic: source.topic,

@@ -66,7 +66,7 @@ impl KafkaRows {
         shape: &RowShape,
         sink: Sink<'_>,
     ) -> anyhow::Result<Vec<(i64, String)>> {
-        let decoder = BatchDecoder::new(Arc::clone(&self.schema), Arc::clone(&self.schemas), self.limits.clone());
+        let decoder = BatchDecoder::new(Arc::clone(&self.schema), self.schemas.clone(), self.limits.clone());
         let mut pending = Pending { shape, source, decoder, rows: Vec::new(), sink, refused: Vec::new(), failure: None };
         let partition = TopicPartition { topic: source.topic.clone(), kafka_partition: source.kafka_partition.0 };
         let skip_tombstones = self.skip_tombstones;
@@ -105,8 +105,9 @@ impl Pending<'_> {
                 }
             }
             Push::Refused(refusal) => self.refuse(offset, format!("{}: {}", refusal.code.as_str(), refusal.detail)),
+            Push::SchemaPending { schema_id } => self.refuse(offset, format!("written with schema id {schema_id}, which is not known yet")),
             Push::SchemaChanged { schema_id, .. } => {
-                self.refuse(offset, format!("written with schema id {schema_id}, which is not the table's"))
+                self.refuse(offset, format!("written with schema id {schema_id}, which the table's schema does not cover"))
             }
         }
     }

@@ -1,0 +1,38 @@
+//! Where writer schemas come from: a folder of files, or a registry.
+
+use crate::RefusalCode;
+use std::sync::Arc;
+
+/// Where the decoder asks for a writer schema by the id in a record's header.
+///
+/// `lookup` never blocks: it is asked on the decoding thread, for every record that does not have the id of the one before. An id that was
+/// found keeps its schema for good; the decoder compiles it once and does not ask again while it remembers it.
+pub trait SchemaSource: Send + Sync + std::fmt::Debug {
+    /// What is known of an id now.
+    fn lookup(&self, id: u32) -> SchemaLookup;
+}
+
+/// What a source knows of an id.
+#[derive(Clone, Debug)]
+pub enum SchemaLookup {
+    /// The schema.
+    Found(Arc<WriterSchema>),
+    /// Not known yet: the record must wait and be pushed again.
+    Pending,
+    /// Records of this id are refused for as long as the source says so.
+    Refused {
+        /// [`RefusalCode::UnknownSchema`] or [`RefusalCode::NotAvro`].
+        code: RefusalCode,
+        /// Why, without payload bytes.
+        detail: String,
+    },
+}
+
+/// A schema that records are written with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriterSchema {
+    /// Id in the records' header.
+    pub id: u32,
+    /// Avro JSON that stands for itself: schemas that it refers to are part of it.
+    pub avro_json: String,
+}
