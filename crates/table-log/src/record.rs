@@ -353,6 +353,10 @@ pub enum RepairAction {
     Restart {
         /// The next generation.
         source: SourceDeclaration,
+        /// Next offsets of the generation that ends, as the person saw them: taken further meanwhile, the starts may no longer be right.
+        /// Empty: not said.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "crate::pairs::by_kafka_partition")]
+        ends: BTreeMap<KafkaPartition, Offset>,
     },
     /// Lost files replaced by files with the same rows.
     Refile {

@@ -203,7 +203,7 @@ impl TableState {
                 self.sources.skip_to(source, range.end);
                 add(&mut self.totals.lost, range.end.0.abs_diff(range.start.0));
             }
-            RepairAction::Restart { source } => {
+            RepairAction::Restart { source, .. } => {
                 self.sources.end(&source.topic);
                 self.sources.declare(source);
             }

@@ -3,6 +3,7 @@
 mod proposals;
 
 use proposals::*;
+use std::collections::BTreeMap;
 use table_log::invariant::check::check_log;
 use table_log::key::DataFolder;
 use table_log::record::*;
@@ -170,7 +171,7 @@ fn the_tables_watermark_is_held_by_what_counts_and_has_not_reported() {
     table.commit(sources(vec![refused]));
     table.commit(retire("u"));
     assert_eq!(table.state.watermark(), Some(hour(5)), "retired and refused sources do not count");
-    let restart = RepairAction::Restart { source: declaration("t", 2, 0..1) };
+    let restart = RepairAction::Restart { source: declaration("t", 2, 0..1), ends: BTreeMap::new() };
     table.commit(repair(restart));
     assert_eq!(table.state.watermark(), Some(hour(5)));
     let mut body = Table::with_source().append(vec![], 4);
@@ -187,7 +188,7 @@ fn the_tables_watermark_is_held_by_what_counts_and_has_not_reported() {
 fn ended_sources_take_nothing() {
     let mut table = Table::with_source();
     let append = table.append(vec![], 1);
-    table.commit(repair(RepairAction::Restart { source: declaration("t", 2, 0..2) }));
+    table.commit(repair(RepairAction::Restart { source: declaration("t", 2, 0..2), ends: BTreeMap::new() }));
     assert!(matches!(table.fenced(append), Fenced::SourceEnded { .. }));
     let range = OffsetRange { start: Offset(0), end: Offset(1) };
     assert!(matches!(table.fenced(repair(RepairAction::Gap { source: source("t", 1, 0), range })), Fenced::SourceEnded { .. }));
@@ -410,7 +411,8 @@ fn gaps_and_restarts() {
     table.commit(gap(0, 7));
     assert!(matches!(table.fenced(gap(0, 7)), Fenced::Discontinuous { .. }));
     assert_eq!(table.state.totals().lost, 7);
-    let restart = |generation, topic: &str| repair(RepairAction::Restart { source: declaration(topic, generation, 0..1) });
+    let restart =
+        |generation, topic: &str| repair(RepairAction::Restart { source: declaration(topic, generation, 0..1), ends: BTreeMap::new() });
     table.invalid(restart(2, "u"));
     assert!(matches!(table.stale(restart(1, "t")), Stale::Moved(_)));
     assert!(matches!(table.stale(restart(3, "t")), Stale::Moved(_)));
@@ -419,6 +421,36 @@ fn gaps_and_restarts() {
     assert_eq!(table.state.current_source("t").unwrap().0, 2);
     assert_eq!(table.state.next_offset(&source("t", 2, 0)), Some(Offset(0)));
     check_log(&table.records).unwrap();
+}
+
+#[test]
+fn a_restart_rests_on_where_the_generation_before_ends() {
+    let mut table = Table::with_source();
+    let files = vec![table.open(0, "a", 3)];
+    table.commit(table.append(files, 0));
+    let restart = |ends: &[(i32, i64)]| {
+        let ends = ends.iter().map(|(number, offset)| (KafkaPartition(*number), Offset(*offset))).collect();
+        repair(RepairAction::Restart { source: declaration("t", 2, 0..2), ends })
+    };
+    // Taken further meanwhile, not so far, a kafka_partition left out, one too many: where the next one starts may be wrong.
+    for ends in [vec![(0, 2), (1, 0)], vec![(0, 3), (1, 1)], vec![(0, 3)], vec![(0, 3), (1, 0), (2, 0)]] {
+        assert!(matches!(table.stale(restart(&ends)), Stale::Moved(_)), "{ends:?}");
+    }
+    table.commit(restart(&[(0, 3), (1, 0)]));
+    table.already_done(restart(&[(0, 3), (1, 0)]));
+}
+
+#[test]
+fn a_restart_is_of_the_same_kind_and_takes_all_its_kafka_partitions() {
+    let mut table = Table::with_source();
+    let restart = |source| repair(RepairAction::Restart { source, ends: BTreeMap::new() });
+    table.invalid(restart(SourceDeclaration { refused: true, ..declaration("t", 2, 0..2) }));
+    table.invalid(restart(declaration("t", 2, 1..2)));
+    table.invalid(restart(declaration("t", 2, 0..0)));
+    table.commit(retire("t"));
+    table.commit(restart(SourceDeclaration { cluster_id: "other".to_owned(), ..declaration("t", 2, 0..3) }));
+    let (generation, source) = table.state.current_source("t").unwrap();
+    assert_eq!((generation, source.cluster_id.as_str(), source.partitions.len()), (2, "other", 3), "a retired topic comes back");
 }
 
 #[test]

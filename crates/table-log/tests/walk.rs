@@ -4,7 +4,7 @@ mod proposals;
 
 use proposals::*;
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use table_log::invariant::check::{check_log, check_visible, check_watermark};
 use table_log::key::DataFolder;
 use table_log::record::*;
@@ -185,7 +185,15 @@ impl Walk {
             1 => {
                 let generation =
                     self.table.state.sources().filter(|(topic, ..)| *topic == "t").map(|(_, generation, _)| generation).max()?;
-                Some(repair(RepairAction::Restart { source: declaration("t", generation + u32::from(b % 3), 0..1 + i32::from(c % 2)) }))
+                let source = declaration("t", generation + u32::from(b % 3), 0..1 + i32::from(c % 2));
+                let ended = self.table.state.sources().find(|(topic, number, _)| (*topic, *number) == ("t", generation))?.2;
+                let mut ends: BTreeMap<_, _> = ended.partitions.iter().map(|(number, state)| (*number, state.next_offset)).collect();
+                match c % 16 {
+                    0 => ends.clear(),
+                    1 => ends.values_mut().for_each(|end| end.0 += 1),
+                    _ => {}
+                }
+                Some(repair(RepairAction::Restart { source, ends }))
             }
             2 => Some(repair(RepairAction::Lost { lost: vec![*file] })),
             _ => {

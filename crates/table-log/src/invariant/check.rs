@@ -35,7 +35,7 @@ pub fn check_tiling(records: &[Record]) -> Holds {
             Body::Append(body) => body.ranges.iter().try_for_each(|taken| tile(&mut ends, record.seq, &taken.source, taken.range))?,
             Body::Repair(body) => match &body.action {
                 RepairAction::Gap { source, range } => tile(&mut ends, record.seq, source, *range)?,
-                RepairAction::Restart { source } => declare(&mut ends, record.seq, source)?,
+                RepairAction::Restart { source, .. } => declare(&mut ends, record.seq, source)?,
                 RepairAction::Refile { .. } | RepairAction::Lost { .. } => {}
             },
             _ => {}

@@ -5,14 +5,14 @@ use crate::key::Key;
 use crate::plan::Fenced;
 use crate::record::{FileEntry, RepairAction, SourceDeclaration};
 use crate::state::Place;
-use crate::{FileRef, OffsetRange, SourcePartition, TableState};
+use crate::{FileRef, KafkaPartition, Offset, OffsetRange, SourcePartition, TableState};
 use std::collections::BTreeMap;
 
 /// `repair`: what a person may put right.
 pub(super) fn check(state: &TableState, action: &RepairAction) -> Check {
     match action {
         RepairAction::Gap { source, range } => check_gap(state, source, *range),
-        RepairAction::Restart { source } => check_restart(state, source),
+        RepairAction::Restart { source, ends } => check_restart(state, source, ends),
         RepairAction::Refile { lost, files } => check_refile(state, lost, files),
         RepairAction::Lost { lost } => check_lost(state, lost).map(drop),
     }
@@ -32,8 +32,9 @@ fn check_gap(state: &TableState, source: &SourcePartition, range: OffsetRange) -
     }
 }
 
-/// The next generation of a known topic. A retired topic comes back this way too.
-fn check_restart(state: &TableState, declaration: &SourceDeclaration) -> Check {
+/// The next generation of a known topic. A retired topic comes back this way too. Where it starts was decided by where the one before ends,
+/// so that must not have moved.
+fn check_restart(state: &TableState, declaration: &SourceDeclaration, ends: &BTreeMap<KafkaPartition, Offset>) -> Check {
     let (topic, generation) = (&declaration.topic, declaration.generation);
     check_shape(declaration)?;
     check_dense(declaration, 0)?;
@@ -48,11 +49,11 @@ fn check_restart(state: &TableState, declaration: &SourceDeclaration) -> Check {
             return Err(Refusal::AlreadyDone);
         }
     }
-    if current.checked_add(1) == Some(generation) {
-        Ok(())
-    } else {
-        Err(moved(format!("generation `{current}` of topic `{topic}` is the newest")))
+    if current.checked_add(1) != Some(generation) {
+        return Err(moved(format!("generation `{current}` of topic `{topic}` is the newest")));
     }
+    let found = source.partitions.iter().map(|(kafka_partition, partition)| (*kafka_partition, partition.next_offset));
+    if ends.is_empty() || found.eq(ends.clone()) { Ok(()) } else { Err(moved(format!("topic `{topic}` was taken further meanwhile"))) }
 }
 
 /// Rows of the lost files by their place.

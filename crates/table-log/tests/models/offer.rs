@@ -169,7 +169,8 @@ impl Offer {
             }),
             What::Sweep { before } => Body::Sweep(SweepBody { before: Seq(u64::from(*before)) }),
             What::Restart { generation, partitions } => {
-                repair(RepairAction::Restart { source: declaration(u32::from(*generation), 0..*partitions) })
+                let source = declaration(u32::from(*generation), 0..*partitions);
+                repair(RepairAction::Restart { source, ends: BTreeMap::new() })
             }
             What::Gap { generation, kafka_partition, start, end } => repair(RepairAction::Gap {
                 source: source_partition(*generation, *kafka_partition),

@@ -207,7 +207,7 @@ impl Ledger {
     fn take_repair(&mut self, seq: Seq, body: &RepairBody, report: &mut Report) {
         match &body.action {
             RepairAction::Gap { source, range } => self.take_gap(seq, source, (range.start.0, range.end.0), report),
-            RepairAction::Restart { source } => {
+            RepairAction::Restart { source, .. } => {
                 self.end_topic(&source.topic);
                 self.declare(seq, source, report);
             }
