@@ -30,7 +30,11 @@ pub struct TargetRows {
 }
 
 /// Chunks below this are joined with their neighbours, so that many small batches do not cost more in overhead than in rows.
-const SMALL_CHUNK_ROWS: usize = 8_192;
+const SMALL_CHUNK_ROWS: usize = 1_024;
+/// Rows of a file that are encoded together, while they are still in the processor's cache.
+const ENCODE_ROWS: u64 = 16_384;
+/// An open encoder has buffers for each column, so with more open files each must have the more rows before it begins one.
+const FILES_PER_ENCODE_ROWS: u64 = 16;
 /// What a chunk costs beside its arrays' buffers.
 const CHUNK_OVERHEAD_BYTES: u64 = 512;
 
@@ -102,8 +106,8 @@ impl FileBuffer {
         Ok(())
     }
 
-    /// Encodes what is buffered as a row group.
-    fn encode(&mut self, options: EncodeOptions) -> Result<(), WriterError> {
+    /// Encodes what is buffered.
+    fn encode(&mut self, options: &EncodeOptions) -> Result<(), WriterError> {
         let Some(first) = self.chunks.first() else { return Ok(()) };
         let mut encoder = match self.encoder.take() {
             Some(encoder) => encoder,
@@ -112,7 +116,6 @@ impl FileBuffer {
         for chunk in self.chunks.drain(..) {
             encoder.write(&chunk.batch)?;
         }
-        encoder.end_row_group()?;
         self.encoder = Some(encoder);
         self.buffered_rows = 0;
         self.buffered_bytes = 0;
@@ -123,7 +126,7 @@ impl FileBuffer {
     ///
     /// # Errors
     /// The rows do not fit the encoder, or there are none: a defect.
-    pub fn into_encoder(mut self, options: EncodeOptions) -> Result<FileEncoder, WriterError> {
+    pub fn into_encoder(mut self, options: &EncodeOptions) -> Result<FileEncoder, WriterError> {
         self.encode(options)?;
         self.encoder.ok_or_else(|| WriterError::Bug { what: "encode file", detail: "it has no rows".to_owned() })
     }
@@ -162,16 +165,18 @@ impl Buffers {
         Self { options, files: BTreeMap::new(), quarantine: QuarantineBuffer::default(), file_bytes: 0, lowest_kafka_timestamp: None }
     }
 
-    /// Adds rows; a full row group is encoded at once.
+    /// Adds rows; when they are many enough they are encoded at once, so what is held is mostly compressed.
     ///
     /// # Errors
     /// The rows do not fit the file: a defect.
     pub fn push(&mut self, target: Target, rows: TargetRows) -> Result<(), WriterError> {
+        let open_files = self.files.len() as u64;
+        let encode_rows = (ENCODE_ROWS * (open_files / FILES_PER_ENCODE_ROWS).max(1)).min(self.options.row_group_rows as u64);
         let file = self.files.entry(target).or_insert_with(|| FileBuffer::new(&rows));
         let before = file.bytes();
         file.push(rows)?;
-        if file.buffered_rows >= self.options.row_group_rows as u64 {
-            file.encode(self.options)?;
+        if file.buffered_rows >= encode_rows {
+            file.encode(&self.options)?;
         }
         self.file_bytes = self.file_bytes + file.bytes() - before;
         Ok(())
@@ -226,11 +231,13 @@ mod tests {
         Target { lake_partition: LakePartition { window_start: Time(window), values: Vec::new() }, late: false }
     }
 
-    const OPTIONS: EncodeOptions = EncodeOptions { compression: service_runtime::settings::Compression::Zstd, row_group_rows: 1_000 };
+    fn options(row_group_rows: usize) -> EncodeOptions {
+        EncodeOptions { compression: service_runtime::settings::Compression::Zstd, row_group_rows, dictionaries: Arc::default() }
+    }
 
     #[test]
     fn small_chunks_are_joined_and_memory_is_counted() {
-        let mut buffers = Buffers::new(EncodeOptions { row_group_rows: 1_000_000, ..OPTIONS });
+        let mut buffers = Buffers::new(options(1_000_000));
         for n in 0..1_000 {
             buffers.push(target(0), rows(n..n + 1)).expect("rows fit");
         }
@@ -245,14 +252,14 @@ mod tests {
     }
 
     #[test]
-    fn full_row_groups_are_encoded_at_once() {
-        let mut buffers = Buffers::new(OPTIONS);
+    fn many_rows_are_encoded_at_once() {
+        let mut buffers = Buffers::new(options(1_000));
         for n in 0..25 {
             buffers.push(target(0), rows(n * 100..n * 100 + 100)).expect("rows fit");
         }
         let file = &buffers.files[&target(0)];
         assert_eq!((file.encoder.as_ref().map(FileEncoder::rows), file.buffered_rows), (Some(2_000), 500));
         let file = buffers.take().files.remove(&target(0)).expect("one file");
-        assert_eq!(file.into_encoder(OPTIONS).expect("a file").rows(), 2_500);
+        assert_eq!(file.into_encoder(&options(1_000)).expect("a file").rows(), 2_500);
     }
 }

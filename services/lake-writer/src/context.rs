@@ -1,6 +1,7 @@
 //! What the parts of one table's writer share.
 use crate::{
     budget::MemoryBudget,
+    dictionaries::Dictionaries,
     encode::EncodeOptions,
     error::{Backoff, StoppedTable, WriterError},
     metrics::TableMetrics,
@@ -43,6 +44,8 @@ pub struct TableContext {
     pub health: Arc<Health>,
     /// This machine's clock and the store's agree: idle reports rest on it.
     pub clock_agrees: AtomicBool,
+    /// What its files taught about dictionaries.
+    pub dictionaries: Arc<Dictionaries>,
 }
 
 impl TableContext {
@@ -53,7 +56,11 @@ impl TableContext {
 
     /// How files are encoded.
     pub fn encode_options(&self) -> EncodeOptions {
-        EncodeOptions { compression: self.settings.compression, row_group_rows: self.settings.row_group_rows.max(1) as usize }
+        EncodeOptions {
+            compression: self.settings.compression,
+            row_group_rows: self.settings.row_group_rows.max(1) as usize,
+            dictionaries: Arc::clone(&self.dictionaries),
+        }
     }
 
     /// A seed for jitter that differs between instances, tables and uses.

@@ -1,7 +1,7 @@
 //! Parquet files: properties that Athena, Redshift Spectrum, Trino, Spark and DuckDB all read, and encoding.
 //!
 //! Data page v1, PLAIN and dictionary encodings only, zstd 1 or snappy, list and map children named as Parquet's standard has it.
-use crate::error::WriterError;
+use crate::{dictionaries::Dictionaries, error::WriterError};
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use bytes::Bytes;
 use parquet::{
@@ -13,14 +13,17 @@ use parquet::{
     },
 };
 use service_runtime::settings;
+use std::sync::Arc;
 
 /// How files are encoded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct EncodeOptions {
     /// Codec.
     pub compression: settings::Compression,
     /// Rows of a row group at most.
     pub row_group_rows: usize,
+    /// What the table's files so far taught about dictionaries.
+    pub dictionaries: Arc<Dictionaries>,
 }
 
 /// Footer key-values by which a file explains itself.
@@ -38,6 +41,7 @@ pub struct Footer {
 pub struct FileEncoder {
     writer: ArrowWriter<Vec<u8>>,
     rows: u64,
+    dictionaries: Arc<Dictionaries>,
 }
 
 impl std::fmt::Debug for FileEncoder {
@@ -51,9 +55,9 @@ impl FileEncoder {
     ///
     /// # Errors
     /// The schema has a type that Parquet cannot hold: a defect, since schemas are checked before.
-    pub fn new(schema: SchemaRef, options: EncodeOptions) -> Result<Self, WriterError> {
+    pub fn new(schema: SchemaRef, options: &EncodeOptions) -> Result<Self, WriterError> {
         let writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties(options))).map_err(|e| bug("begin parquet file", &e))?;
-        Ok(Self { writer, rows: 0 })
+        Ok(Self { writer, rows: 0, dictionaries: Arc::clone(&options.dictionaries) })
     }
 
     /// Encodes rows.
@@ -64,14 +68,6 @@ impl FileEncoder {
         self.writer.write(batch).map_err(|e| bug("encode rows", &e))?;
         self.rows += batch.num_rows() as u64;
         Ok(())
-    }
-
-    /// Ends the row group.
-    ///
-    /// # Errors
-    /// As for [`FileEncoder::new`].
-    pub fn end_row_group(&mut self) -> Result<(), WriterError> {
-        self.writer.flush().map_err(|e| bug("end row group", &e))
     }
 
     /// Rows encoded.
@@ -99,24 +95,26 @@ impl FileEncoder {
             self.writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
         }
         let metadata = self.writer.finish().map_err(|e| bug("end parquet file", &e))?;
+        self.dictionaries.learn(&metadata);
         let bytes = Bytes::from(std::mem::take(self.writer.inner_mut()));
         Ok((bytes, metadata.file_metadata().num_rows().max(0) as u64))
     }
 }
 
-fn properties(options: EncodeOptions) -> WriterProperties {
+fn properties(options: &EncodeOptions) -> WriterProperties {
     let compression = match options.compression {
         settings::Compression::Zstd => Compression::ZSTD(ZstdLevel::try_new(1).expect("1 is a zstd level")),
         settings::Compression::Snappy => Compression::SNAPPY,
     };
-    WriterProperties::builder()
+    let builder = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(compression)
         .set_coerce_types(true)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_max_row_group_row_count(Some(options.row_group_rows.max(1)))
-        .set_created_by(concat!("tributary version ", env!("CARGO_PKG_VERSION")).to_owned())
-        .build()
+        .set_created_by(concat!("tributary version ", env!("CARGO_PKG_VERSION")).to_owned());
+    let plain = options.dictionaries.plain_columns();
+    plain.into_iter().fold(builder, |builder, path| builder.set_column_dictionary_enabled(path, false)).build()
 }
 
 fn bug(what: &'static str, error: &parquet::errors::ParquetError) -> WriterError {
@@ -145,8 +143,8 @@ mod tests {
     #[test]
     fn files_explain_themselves_and_every_engine_reads_them() {
         let rows = batch(250);
-        let options = EncodeOptions { compression: settings::Compression::Zstd, row_group_rows: 100 };
-        let mut encoder = FileEncoder::new(rows.schema(), options).expect("a plain schema");
+        let options = EncodeOptions { compression: settings::Compression::Zstd, row_group_rows: 100, dictionaries: Arc::default() };
+        let mut encoder = FileEncoder::new(rows.schema(), &options).expect("a plain schema");
         encoder.write(&rows).expect("plain rows");
         let footer = Footer { table: "t".into(), schema_version: 3, ranges_json: "[]".into() };
         let (bytes, count) = encoder.finish(&footer).expect("a file");

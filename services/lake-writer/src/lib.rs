@@ -20,6 +20,7 @@ pub mod budget;
 pub mod buffer;
 pub mod commit;
 pub mod context;
+pub mod dictionaries;
 pub mod encode;
 pub mod error;
 pub mod identity;
@@ -141,6 +142,7 @@ async fn run_table(
         budget,
         health,
         clock_agrees: AtomicBool::new(true),
+        dictionaries: Arc::default(),
     };
     table::run(Arc::new(context), shutdown).await
 }

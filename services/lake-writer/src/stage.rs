@@ -110,7 +110,7 @@ async fn stage_one(
     give_up: &GiveUp,
 ) -> Result<Option<(FileEntry, bool)>, StoppedTable> {
     let (options, footer) = (context.encode_options(), base.footer.clone());
-    let encoding = tokio::task::spawn_blocking(move || encode(rows, options, &footer));
+    let encoding = tokio::task::spawn_blocking(move || encode(rows, &options, &footer));
     let encoded = tokio::select! {
         biased;
         () = give_up.fired() => return Ok(None),
@@ -134,7 +134,7 @@ async fn stage_one(
     Ok(Some((entry, encoded.folder.is_some())))
 }
 
-fn encode(rows: FileRows, options: EncodeOptions, footer: &Footer) -> Result<Encoded, WriterError> {
+fn encode(rows: FileRows, options: &EncodeOptions, footer: &Footer) -> Result<Encoded, WriterError> {
     match rows {
         FileRows::Data(target, file) => {
             let event_times = (file.event_time_min, file.event_time_max);

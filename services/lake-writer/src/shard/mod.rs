@@ -259,7 +259,7 @@ impl Shard {
         }
     }
 
-    fn fetch(&self) -> Batch {
+    fn fetch(&mut self) -> Batch {
         fail_point!("writer-before-fetch");
         let batch = self.consumer.take(BATCH_RECORDS, TAKE_WAIT);
         if !batch.is_empty() {

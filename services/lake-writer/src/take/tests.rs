@@ -56,7 +56,7 @@ impl Bench {
             Start { source, refused, next_offset: Offset(10), leader_epoch: None, watermark },
             Duration::ZERO,
         ));
-        let options = EncodeOptions { compression: service_runtime::settings::Compression::Zstd, row_group_rows: 1_000_000 };
+        let options = EncodeOptions { compression: service_runtime::settings::Compression::Zstd, row_group_rows: 1_000_000, dictionaries: Arc::default() };
         Self {
             intake: Intake::new(rules, decoder, tombstones),
             owned,
@@ -146,9 +146,9 @@ fn rows_go_to_their_lake_partition_with_their_identity() {
         files.keys().map(|t| (t.lake_partition.window_start.0 / HOUR, t.lake_partition.values[0].as_deref(), t.late)).collect();
     assert_eq!(folders, [(40, Some("a"), false), (40, Some("a"), true), (41, None, false), (41, Some("b"), false)]);
     let late = files.into_iter().find(|(target, _)| target.late).expect("the third row is behind").1;
-    let options = EncodeOptions { compression: service_runtime::settings::Compression::Zstd, row_group_rows: 10 };
+    let options = EncodeOptions { compression: service_runtime::settings::Compression::Zstd, row_group_rows: 10, dictionaries: Arc::default() };
     let footer = crate::encode::Footer { table: "t".into(), schema_version: 1, ranges_json: "[]".into() };
-    let (bytes, _) = late.into_encoder(options).and_then(|encoder| encoder.finish(&footer)).expect("a file");
+    let (bytes, _) = late.into_encoder(&options).and_then(|encoder| encoder.finish(&footer)).expect("a file");
     let mut reader = parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(bytes, 10).expect("a parquet file");
     let batch = reader.next().expect("one batch").expect("readable");
     let names: Vec<_> = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
