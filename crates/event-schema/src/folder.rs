@@ -5,8 +5,9 @@
 use crate::{
     RefusalCode,
     schema::{MAX_SCHEMA_BYTES, parse_avro},
-    source::{SchemaLookup, SchemaSource, WriterSchema},
+    source::{LatestError, SchemaLookup, SchemaSource, WriterSchema},
 };
+use async_trait::async_trait;
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
@@ -18,7 +19,7 @@ use std::{
 const MAX_SCHEMA_ID: u32 = i32::MAX.cast_unsigned();
 
 /// One schema of a subject.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SubjectSchema {
     /// Subject: the name of its folder.
     pub subject: String,
@@ -79,12 +80,22 @@ impl SchemaFolder {
 }
 
 /// Never pending: what is not in the folder when it is loaded is unknown for good.
+#[async_trait]
 impl SchemaSource for SchemaFolder {
     fn lookup(&self, id: u32) -> SchemaLookup {
         match self.by_id.get(&id) {
             Some(found) => SchemaLookup::Found(Arc::new(WriterSchema { id, avro_json: found.avro_json.clone() })),
             None => SchemaLookup::Refused { code: RefusalCode::UnknownSchema, detail: format!("no schema has the id `{id}`") },
         }
+    }
+
+    fn pending_reason(&self, _: u32) -> Option<String> {
+        None
+    }
+
+    async fn latest(&self, subject: &str) -> Result<SubjectSchema, LatestError> {
+        let missing = || LatestError::Unusable(format!("subject `{subject}` has no schema"));
+        Self::latest(self, subject).map(|found| SubjectSchema::clone(found)).ok_or_else(missing)
     }
 }
 

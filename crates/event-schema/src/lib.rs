@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A record is decoded whole or refused with a [`RefusalCode`]; a refused one leaves no trace in the batch.
-//! Architecture Invariant: nothing here knows of Kafka, object storage or clocks, and nothing does I/O but [`SchemaFolder::load`].
+//! Architecture Invariant: nothing here knows of Kafka, object storage or wall clocks, and nothing does I/O but [`SchemaFolder::load`] and [`registry`].
 
 mod columns;
 mod decode;
@@ -18,6 +18,7 @@ pub mod encode;
 mod fault;
 mod folder;
 mod refusal;
+pub mod registry;
 mod schema;
 mod source;
 
@@ -27,4 +28,4 @@ pub use fault::{SchemaError, SchemaFault};
 pub use folder::{SchemaFolder, SubjectSchema};
 pub use refusal::{Refusal, RefusalCode};
 pub use schema::{Evolution, TableSchema};
-pub use source::{SchemaLookup, SchemaSource, WriterSchema};
+pub use source::{LatestError, SchemaLookup, SchemaSource, WriterSchema};
