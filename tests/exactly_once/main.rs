@@ -2,6 +2,7 @@
 //!
 //! `KILL_SEED=…` replays the times of the kills and the data; `KILL_ROUNDS` and `KILL_RECORDS` make it longer.
 #![allow(clippy::print_stdout, reason = "a kill test says what it did, so that it can be replayed")]
+#[path = "../scene/mod.rs"]
 mod scene;
 
 use rand::{Rng as _, SeedableRng as _};

@@ -2,11 +2,13 @@
 //!
 //! `fail_point!("after-create")` does nothing unless the crate has the feature `fail-points` and the environment variable
 //! `TRIBUTARY_FAIL_POINT` holds `<name>:<nth>`; then the nth time that the point is passed the process says so on stderr and ends by SIGKILL.
+//! `TRIBUTARY_STOP_POINT`, written alike, freezes it there by SIGSTOP until it gets SIGCONT: a zombie that wakes up in the middle of a step.
 //! [`POINTS`] names them all: a test compares the list with the code, and `make test-kill` ends a writer at each.
 //!
 //! | variable, with the feature only | |
 //! |---|---|
-//! | `TRIBUTARY_FAIL_POINT` | `<name>:<nth>`, nth from 1 |
+//! | `TRIBUTARY_FAIL_POINT` | `<name>:<nth>`, nth from 1: where to end |
+//! | `TRIBUTARY_STOP_POINT` | the same: where to freeze |
 //! | `TRIBUTARY_CHECKPOINT_EVERY` | records folded between two checkpoints, in place of 200 |
 //! | `TRIBUTARY_INLINE_FILES_BYTES` | longest file list in a record, in place of 1 MiB |
 //! | `TRIBUTARY_LOSE_REPLY_EVERY` | every so many-th create and publish takes effect, but its answer is lost |
@@ -65,20 +67,43 @@ macro_rules! fail_point {
 #[inline(always)]
 pub fn pass(_name: &'static str) {}
 
-/// Passes a fail point; kills the process if it is the armed one and its time has come.
+/// Passes a fail point; ends or freezes the process if it is the armed one and its time has come.
 #[cfg(feature = "fail-points")]
 pub fn pass(name: &'static str) {
     use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static ARMED: OnceLock<Option<(String, u64)>> = OnceLock::new();
-    static PASSED: AtomicU64 = AtomicU64::new(0);
+    static END: OnceLock<Option<Armed>> = OnceLock::new();
+    static FREEZE: OnceLock<Option<Armed>> = OnceLock::new();
     assert!(POINTS.contains(&name), "fail point `{name}` is not in the list");
-    let armed = ARMED.get_or_init(|| std::env::var("TRIBUTARY_FAIL_POINT").ok().and_then(|text| parse(&text)));
-    if let Some((armed, nth)) = armed
-        && armed == name
-        && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *nth
+    if let Some(armed) = FREEZE.get_or_init(|| Armed::from_environment("TRIBUTARY_STOP_POINT"))
+        && armed.is_due(name)
     {
-        kill(name, *nth);
+        freeze();
+    }
+    if let Some(armed) = END.get_or_init(|| Armed::from_environment("TRIBUTARY_FAIL_POINT"))
+        && armed.is_due(name)
+    {
+        kill(name, armed.nth);
+    }
+}
+
+/// A point at which something happens.
+#[cfg(feature = "fail-points")]
+#[derive(Debug)]
+struct Armed {
+    name: String,
+    nth: u64,
+    passed: std::sync::atomic::AtomicU64,
+}
+
+#[cfg(feature = "fail-points")]
+impl Armed {
+    fn from_environment(variable: &str) -> Option<Self> {
+        let (name, nth) = parse(&std::env::var(variable).ok()?)?;
+        Some(Self { name, nth, passed: Default::default() })
+    }
+
+    fn is_due(&self, name: &str) -> bool {
+        self.name == name && self.passed.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1 == self.nth
     }
 }
 
@@ -106,6 +131,13 @@ fn kill(name: &str, nth: u64) -> ! {
     let _ = writeln!(std::io::stderr(), "{MARK} {name}:{nth}");
     let error = std::process::Command::new("sh").args(["-c", "kill -KILL $$"]).exec();
     panic!("cannot replace the program: {error}")
+}
+
+/// Freezes the process. This thread goes on only after it was continued.
+#[cfg(feature = "fail-points")]
+fn freeze() {
+    let status = std::process::Command::new("kill").args(["-STOP", &std::process::id().to_string()]).status();
+    assert!(status.is_ok_and(|status| status.success()), "cannot freeze the process");
 }
 
 #[cfg(test)]
