@@ -1,7 +1,7 @@
 //! What types cannot say: names, ranges, and settings that do not fit together.
 use super::fault::SettingsFault;
 use super::units::{ByteSize, Duration};
-use super::{Places, Settings, TableConfig};
+use super::{Places, Settings, TableConfig, registry};
 use std::collections::BTreeSet;
 use windowing::WindowSize;
 
@@ -21,6 +21,9 @@ pub(super) fn check(settings: &Settings, places: &Places, faults: &mut Vec<Setti
     lake(&mut checker, &settings.lake);
     bootstrap_servers(&mut checker, &settings.kafka.bootstrap_servers);
     checker.duration("kafka.session_timeout", settings.kafka.session_timeout, SECOND, Duration::from_secs(1_800));
+    if let Some(registry) = &settings.schema_registry {
+        registry::check(&mut checker, registry, places.line("schemas").is_some());
+    }
     lake_writer(&mut checker, settings);
     if settings.tables.is_empty() {
         checker.fault("tables", "there is no table", "name at least one, with its `topics`");
@@ -30,7 +33,7 @@ pub(super) fn check(settings: &Settings, places: &Places, faults: &mut Vec<Setti
     }
 }
 
-struct Checker<'a> {
+pub(super) struct Checker<'a> {
     places: &'a Places,
     /// Paths that had faults before.
     known: Vec<String>,
@@ -38,7 +41,7 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn fault(&mut self, path: &str, what: impl Into<String>, suggestion: impl Into<String>) {
+    pub(super) fn fault(&mut self, path: &str, what: impl Into<String>, suggestion: impl Into<String>) {
         let within =
             |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
         if self.known.iter().any(|known| known.is_empty() || within(known, path) || within(path, known)) {
@@ -48,13 +51,13 @@ impl Checker<'_> {
         self.faults.push(SettingsFault { path: path.to_owned(), line, what: what.into(), suggestion: Some(suggestion.into()) });
     }
 
-    fn duration(&mut self, path: &str, value: Duration, low: Duration, high: Duration) {
+    pub(super) fn duration(&mut self, path: &str, value: Duration, low: Duration, high: Duration) {
         if value < low || value > high {
             self.fault(path, format!("`{value}` is out of range"), format!("write {low} to {high}"));
         }
     }
 
-    fn at_least(&mut self, path: &str, value: ByteSize, low: ByteSize) {
+    pub(super) fn at_least(&mut self, path: &str, value: ByteSize, low: ByteSize) {
         if value < low {
             self.fault(path, format!("`{value}` is too small"), format!("write at least {low}"));
         }
@@ -98,6 +101,7 @@ fn lake_writer(checker: &mut Checker<'_>, settings: &Settings) {
     }
     checker.duration("lake_writer.commit_interval", writer.commit_interval, Duration::from_millis(100), Duration::from_secs(3_600));
     checker.duration("lake_writer.shutdown_timeout", writer.shutdown_timeout, SECOND, Duration::from_secs(600));
+    checker.duration("lake_writer.lost_file_after", writer.lost_file_after, SECOND, Duration::from_secs(86_400));
     checker.at_least("lake_writer.commit_bytes", writer.commit_bytes, ByteSize(64 << 10));
     checker.at_least("lake_writer.max_record_bytes", writer.max_record_bytes, ByteSize(1 << 10));
     checker.at_least("lake_writer.memory_budget", writer.memory_budget, MIN_MEMORY_BUDGET);

@@ -8,11 +8,13 @@ mod environment;
 mod fault;
 mod meaning;
 mod reference;
+mod registry;
 mod shape;
 mod table;
 mod units;
 
 pub use fault::{SettingsError, SettingsFault};
+pub use registry::{SchemaRegistrySettings, Secret};
 pub use shape::closest;
 pub use table::{KAFKA_TIMESTAMP, StartFrom, TableConfig, Tombstones, TopicSettings};
 pub use units::{ByteSize, Duration};
@@ -37,8 +39,11 @@ pub struct Settings {
     /// The Kafka cluster. Example: `{bootstrap_servers: "localhost:9092"}`.
     #[serde(skip_serializing)]
     pub kafka: KafkaSettings,
-    /// Folder with the Avro schemas: `<subject>/v<N>.avsc`.
+    /// Folder with the Avro schemas: `<subject>/v<N>.avsc`. Not beside `schema_registry`.
     pub schemas: PathBuf,
+    /// A schema registry, in place of the folder. Example: `{url: "https://registry.example.com:8081"}`.
+    #[serde(skip_serializing)]
+    pub schema_registry: Option<SchemaRegistrySettings>,
     /// Address of the admin port with /metrics, /live and /ready; it has no authentication, so keep it off public networks. Example: `0.0.0.0:9464`.
     #[schemars(with = "String")]
     pub admin: SocketAddr,
@@ -48,6 +53,9 @@ pub struct Settings {
     /// The lake-writer.
     #[serde(skip_serializing)]
     pub lake_writer: LakeWriterSettings,
+    /// Where the settings were loaded from, as a whole path: messages print it in the commands that they propose.
+    #[serde(skip)]
+    pub file: PathBuf,
 }
 
 /// The Kafka cluster.
@@ -100,6 +108,8 @@ pub struct LakeWriterSettings {
     pub compression: Compression,
     /// A stopping service has this long to commit what it has: 1s to 10m.
     pub shutdown_timeout: Duration,
+    /// A committed file that has neither object nor upload for so long is lost, and its table stops: 1s to 1d.
+    pub lost_file_after: Duration,
     /// A record of more bytes is refused: 1KiB to 1GiB.
     pub max_record_bytes: ByteSize,
     /// A record with deeper nesting is refused.
@@ -127,9 +137,11 @@ impl Default for Settings {
             lake: String::new(),
             kafka: KafkaSettings::default(),
             schemas: PathBuf::from("schemas"),
+            schema_registry: None,
             admin: SocketAddr::from(([127, 0, 0, 1], 9464)),
             tables: BTreeMap::new(),
             lake_writer: LakeWriterSettings::default(),
+            file: PathBuf::new(),
         }
     }
 }
@@ -162,6 +174,7 @@ impl Default for LakeWriterSettings {
             row_group_rows: 1_000_000,
             compression: Compression::default(),
             shutdown_timeout: Duration::from_secs(10),
+            lost_file_after: Duration::from_secs(600),
             max_record_bytes: ByteSize(16 << 20),
             max_record_depth: 64,
             max_record_values: 1_000_000,
@@ -202,6 +215,7 @@ impl Settings {
         let text = std::fs::read_to_string(file).map_err(cannot_read)?;
         let (mut settings, places) = Self::parse(&name, &text, &|variable| std::env::var(variable).ok())?;
         settings.resolve_paths(file.parent().unwrap_or_else(|| Path::new("")));
+        settings.file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         Ok((settings, places))
     }
 
@@ -252,6 +266,9 @@ impl Settings {
 
     fn resolve_paths(&mut self, folder: &Path) {
         self.schemas = folder.join(&self.schemas);
+        if let Some(registry) = &mut self.schema_registry {
+            registry.resolve_paths(folder);
+        }
         self.lake = folder.join(&self.lake).to_string_lossy().into_owned();
     }
 

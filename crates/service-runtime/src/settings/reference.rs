@@ -17,6 +17,7 @@ pub(super) fn markdown(schema: &Value) -> String {
         ("", schema),
         ("kafka", &schema["$defs"]["KafkaSettings"]),
         ("kafka.security", &schema["$defs"]["KafkaSecurity"]["oneOf"][0]),
+        ("schema_registry", &schema["$defs"]["SchemaRegistrySettings"]),
         ("tables.<name>", &schema["$defs"]["TableConfig"]),
         ("tables.<name>.topics[]", &schema["$defs"]["TopicOptions"]),
         ("lake_writer", &schema["$defs"]["LakeWriterSettings"]),
@@ -92,7 +93,10 @@ fn form(schema: &Value, property: &Value) -> String {
         (Some("array"), ..) => "list".to_owned(),
         (Some("boolean"), ..) => "`true` or `false`".to_owned(),
         (Some("string"), ..) => "text".to_owned(),
-        (None, ..) if inner.get("anyOf").is_some() => "text".to_owned(),
+        (None, ..) if inner.get("anyOf").is_some() => match inner["anyOf"].as_array().and_then(|variants| variants.first()) {
+            Some(first) if definition(schema, first).0["type"] == "object" => "map".to_owned(),
+            _ => "text".to_owned(),
+        },
         _ => "map".to_owned(),
     }
 }

@@ -282,6 +282,7 @@ fn form_name(name: &str, kind: &str) -> &'static str {
 
 fn suggest_form(name: &str, found: &Kind, expected: &str) -> Option<String> {
     match (name, found, expected) {
+        ("Secret", ..) => Some("write it in quotes".to_owned()),
         ("Duration" | "IdleTimeout", Kind::Integer(number), _) => Some(format!("for seconds write `{number}s`")),
         (_, Kind::Text(text), "array") => Some(format!("write `[{text}]`")),
         (_, Kind::Integer(number), "string") => Some(format!("write `\"{number}\"`")),
