@@ -5,6 +5,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 DEMO_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 
@@ -48,6 +49,11 @@ deny: setup-build ## Licences, duplicate versions and sources of all dependencie
 .PHONY: sim
 sim: setup-build ## Simulation of the table log under faults with SEEDS seeds (default 5000)
 	SIM_SEEDS=$(or $(SEEDS),5000) $(CARGO) test --workspace --test simulation -- --nocapture
+
+.PHONY: bench
+bench: setup ## Benchmarks of the release binary on a real broker, about 10 minutes; figures go to target/bench/*.json
+	$(CARGO) build --release --package tributary --package bench
+	"$(TARGET_DIR)/release/bench" ingest --output target/bench/ingest.json $(BENCH_ARGS)
 
 .PHONY: docs
 docs: setup-build ## Writes the generated pages and schemas again (docs/refusals.md, docs/settings.md, schemas/tributary.schema.json)

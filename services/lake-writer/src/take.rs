@@ -2,7 +2,7 @@
 //!
 //! A batch is worked in chunks of bounded size: admit (per record: offset, decode, refuse), then route and buffer (columns at a time).
 use crate::{
-    buffer::{Buffers, Target, TargetRows},
+    buffer::{Buffers, SlotRows, Target},
     error::WriterError,
     offsets::{Owned, Step},
     partition_value::combinations,
@@ -12,15 +12,14 @@ use crate::{
     rules::{EventTimeSource, TableRules},
 };
 use arrow::{
-    array::{ArrayRef, Int32Array, Int64Array, StringBuilder, TimestampMicrosecondArray, UInt32Array},
-    compute::take_record_batch,
+    array::{ArrayRef, Int32Array, Int64Array, StringBuilder, TimestampMicrosecondArray},
     datatypes::TimestampMicrosecondType,
     record_batch::RecordBatch,
 };
 use event_schema::{BatchDecoder, Push, Refusal, RefusalCode};
 use kafka_io::RawRecord;
 use service_runtime::settings::Tombstones;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 use table_log::{KafkaPartition, LakePartition, Offset, SourcePartition};
 use windowing::Time;
 
@@ -31,29 +30,27 @@ const CHUNK_DECODED_BYTES: usize = 16 << 20;
 /// Records decoded at once.
 const CHUNK_RECORDS: usize = 8_192;
 
+/// Schema ids that are looked up ahead of a record that waits for its own.
+const MAX_AHEAD: usize = 256;
+
+/// A record whose schema the table's does not cover.
+#[derive(Clone, Debug)]
+pub struct SchemaChange {
+    /// Where.
+    pub source: SourcePartition,
+    /// Its offset.
+    pub offset: Offset,
+    /// Its schema id.
+    pub schema_id: u32,
+    /// Its schema.
+    pub writer: String,
+}
+
 /// Why taking ends before the batch does. What came before is taken.
 #[derive(Debug)]
 pub enum Halt {
-    /// The schema of a record is not known yet.
-    SchemaPending {
-        /// Where.
-        source: SourcePartition,
-        /// Its offset.
-        offset: Offset,
-        /// Its schema id.
-        schema_id: u32,
-    },
     /// A record has a schema that the table's does not cover.
-    SchemaChanged {
-        /// Where.
-        source: SourcePartition,
-        /// Its offset.
-        offset: Offset,
-        /// Its schema id.
-        schema_id: u32,
-        /// Writer's and table's schema.
-        schemas: (String, String),
-    },
+    SchemaChanged(SchemaChange),
     /// Offsets were skipped that Kafka has deleted: records may be lost.
     Lost {
         /// Where.
@@ -98,6 +95,8 @@ pub struct Intake {
     decoder: BatchDecoder,
     tombstones: Tombstones,
     rows: PendingRows,
+    /// Schema ids of records behind those that wait.
+    ahead: BTreeSet<u32>,
 }
 
 /// Rows pushed into the decoder: where each came from.
@@ -121,12 +120,13 @@ enum Admitted {
     Row,
     Refused(Refusal),
     Skipped,
+    AwaitsSchema(u32),
 }
 
 impl Intake {
     /// An intake without rows.
     pub fn new(rules: Arc<TableRules>, decoder: BatchDecoder, tombstones: Tombstones) -> Self {
-        Self { rules, decoder, tombstones, rows: PendingRows::default() }
+        Self { rules, decoder, tombstones, rows: PendingRows::default(), ahead: BTreeSet::new() }
     }
 
     /// Newer settings of the same schema.
@@ -134,8 +134,19 @@ impl Intake {
         self.rules = rules;
     }
 
+    /// Another schema with its rules. Nothing that was decoded by the old one is left here: every take ends with that.
+    pub fn set_schema(&mut self, rules: Arc<TableRules>, decoder: BatchDecoder) {
+        self.rules = rules;
+        self.decoder = decoder;
+    }
+
+    /// Schema ids met behind records that wait for theirs: to be looked up, so that they are known when it comes to them.
+    pub fn take_ahead(&mut self) -> BTreeSet<u32> {
+        std::mem::take(&mut self.ahead)
+    }
+
     /// Takes records in order until the buffers hold `context.limit_bytes`, at least one chunk. Records of kafka_partitions that are not
-    /// owned, and those taken before, are dropped. Returns how many were taken or dropped.
+    /// owned, or wait for a schema, and those taken before, are dropped. Returns how many were taken or dropped.
     ///
     /// # Errors
     /// The first record that cannot be taken at all; the ones before it are in the buffers, and `owned` stands at it.
@@ -172,6 +183,12 @@ impl Intake {
             }
             *admitted_records = index + 1;
             let Some(partition) = owned.find(record.topic, record.kafka_partition) else { continue };
+            if owned.at(partition).awaits_schema().is_some() {
+                if self.ahead.len() < MAX_AHEAD {
+                    self.ahead.extend(schema_id(record.value));
+                }
+                continue;
+            }
             match owned.at(partition).step(record.offset) {
                 Step::Duplicate => continue,
                 Step::Next => {}
@@ -180,6 +197,10 @@ impl Intake {
             let timestamp = KafkaTimestamp::from_millis(record.timestamp_ms);
             let progress = owned.at(partition);
             let admitted = self.admit(record, progress.refused, &progress.source)?;
+            if let Admitted::AwaitsSchema(schema_id) = admitted {
+                progress.await_schema(schema_id);
+                continue;
+            }
             progress.take(record.leader_epoch);
             buffers.observe_kafka_timestamp(timestamp.or_clock(context.clock));
             match admitted {
@@ -196,6 +217,7 @@ impl Intake {
                     progress.watermark.observe_refused(timestamp.or_clock(context.clock), context.clock);
                     refuse(record, &refusal, partition, (owned, buffers, context.clock));
                 }
+                Admitted::AwaitsSchema(_) => unreachable!("it was not taken"),
             }
         }
         Ok(())
@@ -216,11 +238,9 @@ impl Intake {
         match self.decoder.push(value) {
             Push::Row => Ok(Admitted::Row),
             Push::Refused(refusal) => Ok(Admitted::Refused(refusal)),
-            Push::SchemaPending { schema_id } => {
-                Err(Halt::SchemaPending { source: source.clone(), offset: Offset(record.offset), schema_id })
-            }
-            Push::SchemaChanged { schema_id, writer, table } => {
-                Err(Halt::SchemaChanged { source: source.clone(), offset: Offset(record.offset), schema_id, schemas: (writer, table) })
+            Push::SchemaPending { schema_id } => Ok(Admitted::AwaitsSchema(schema_id)),
+            Push::SchemaChanged { schema_id, writer, .. } => {
+                Err(Halt::SchemaChanged(SchemaChange { source: source.clone(), offset: Offset(record.offset), schema_id, writer }))
             }
         }
     }
@@ -285,23 +305,12 @@ impl Intake {
 
 /// Gives each slot its rows.
 fn push_slots(batch: &RecordBatch, routed: &Routed, values: &[Vec<Option<String>>], buffers: &mut Buffers) -> Result<(), WriterError> {
-    let order = UInt32Array::from(routed.rows_by_slot());
-    let mut start = 0;
-    for slot in &routed.slots {
-        let rows = slot.rows as usize;
-        let whole = rows == batch.num_rows();
-        let slot_batch = if whole {
-            batch.clone()
-        } else {
-            take_record_batch(batch, &order.slice(start, rows))
-                .map_err(|e| WriterError::Bug { what: "take rows of a lake partition", detail: e.to_string() })?
-        };
-        start += rows;
+    let slots = routed.slots.iter().map(|slot| {
         let lake_partition = LakePartition { window_start: slot.window_start, values: values[slot.combination as usize].clone() };
         let target = Target { lake_partition, late: slot.late };
-        buffers.push(target, TargetRows { batch: slot_batch, event_time_min: slot.event_time_min, event_time_max: slot.event_time_max })?;
-    }
-    Ok(())
+        SlotRows { target, rows: slot.rows, event_time_min: slot.event_time_min, event_time_max: slot.event_time_max }
+    });
+    buffers.push(batch, routed.rows_by_slot(), slots.collect())
 }
 
 /// Decides about offsets that were not delivered: lost if Kafka begins beyond them, else absent.
@@ -343,7 +352,7 @@ pub fn topic_label(source: &SourcePartition) -> String {
     }
 }
 
-/// The id in the header of a value that was decoded.
+/// The id in the header of a value.
 fn schema_id(value: Option<&[u8]>) -> Option<u32> {
     let id = value?.get(1..5)?;
     Some(u32::from_be_bytes(id.try_into().expect("four bytes")))
