@@ -1,35 +1,48 @@
-//! Framed records to Arrow batches: frame, walk, decode, finish.
+//! Framed records to Arrow batches, in one checked pass.
+//!
+//! ```text
+//! writer schema ─┐
+//!                ├─▶ plan ─▶ op ──┐
+//! table schema ──┤                ├─▶ pass ─▶ store ─▶ assemble ─▶ RecordBatch
+//!                └─▶ store ───────┤
+//! record ─▶ frame ────────────────┘
+//! ```
+//! The plan is made once per writer schema; rows of several writer schemas share a batch.
+mod assemble;
 mod cursor;
 mod fault;
-mod finish;
 mod frame;
-mod segment;
-mod walk;
+mod map_keys;
+mod op;
+mod pass;
+mod plan;
+mod plans;
+mod store;
+mod text;
 
 pub(crate) use frame::frame;
-pub(crate) use segment::arrow_decoder;
+pub(crate) use pass::decodes;
+pub(crate) use plan::resolve;
 
-use crate::{Refusal, RefusalCode, SchemaLookup, SchemaSource, TableSchema, schema::normalise};
+use crate::{Refusal, RefusalCode, SchemaSource, TableSchema};
 use arrow::record_batch::RecordBatch;
-use segment::Segment;
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use plans::{Plans, Resolved};
+use std::{collections::VecDeque, sync::Arc};
+use store::{Node, Store};
 
 /// Limits on a record.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Nesting of a value (64; ceiling 256).
     pub depth: usize,
-    /// Decoded nodes of a record (10^6): fields, items, entries, and the members that nulls of records have in memory.
+    /// Decoded nodes of a record (10^6; ceiling 2^24): fields, items, entries, and the members that nulls of records have in memory.
     pub nodes: usize,
-    /// Bytes of a record (16 MiB).
+    /// Bytes of a record (16 MiB; ceiling 256 MiB).
     pub record_bytes: usize,
 }
 
-/// Nesting that no setting can exceed.
-const DEPTH_CEILING: usize = 256;
+/// What no setting can exceed: a stack of 256 levels is small, and one record more never takes a segment's columns near 2^31 bytes.
+const CEILING: Limits = Limits { depth: 256, nodes: 1 << 24, record_bytes: 256 << 20 };
 
 impl Default for Limits {
     fn default() -> Self {
@@ -63,20 +76,23 @@ pub enum Push {
 
 /// Memory after which rows go into a further segment, so that 32-bit offsets of Arrow cannot overflow.
 const SEGMENT_BYTES: usize = 1 << 30;
+/// Memory of a node: its value and its share of null masks and offsets.
+const NODE_BYTES: usize = 16;
 
 /// Decodes Confluent-framed Avro records into Arrow batches of the table's schema. A record is decoded whole or refused and never harms a
-/// neighbour. Any schema that is the same as the table's is accepted, whatever its id and subject; as these have the same bytes, rows of
-/// different ids share a batch in the order of their pushes.
+/// neighbour. Any schema that the table's covers is accepted, whatever its id and subject; rows of different ids share a batch in the order
+/// of their pushes.
 #[derive(Debug)]
 pub struct BatchDecoder {
     schema: Arc<TableSchema>,
-    schemas: Arc<dyn SchemaSource>,
+    plans: Plans,
     limits: Limits,
-    /// What is known of each writer schema.
-    writers: HashMap<u32, Writer>,
-    /// The id of the record before, which is nearly always that of the next.
-    last_same: Option<u32>,
-    segment: Segment,
+    store: Store,
+    root: Node,
+    /// Rows in the store.
+    rows: usize,
+    /// About what they take.
+    memory_bytes: usize,
     full: VecDeque<RecordBatch>,
     full_rows: usize,
     /// [`SEGMENT_BYTES`] but in tests.
@@ -84,24 +100,24 @@ pub struct BatchDecoder {
     broken: Option<String>,
 }
 
-#[derive(Clone, Debug)]
-enum Writer {
-    Same,
-    Differs(String),
-}
-
 impl BatchDecoder {
-    /// A decoder for one table. Depth above 256 counts as 256.
+    /// A decoder for one table. Limits above their ceilings count as these.
     pub fn new(schema: Arc<TableSchema>, schemas: Arc<dyn SchemaSource>, limits: Limits) -> Self {
-        let limits = Limits { depth: limits.depth.min(DEPTH_CEILING), ..limits };
-        let segment = Segment::new(&schema);
+        let limits = Limits {
+            depth: limits.depth.min(CEILING.depth),
+            nodes: limits.nodes.min(CEILING.nodes),
+            record_bytes: limits.record_bytes.min(CEILING.record_bytes),
+        };
+        let mut store = Store::default();
+        let root = store.add(schema.root());
         Self {
+            plans: Plans::new(schemas),
             schema,
-            schemas,
             limits,
-            writers: HashMap::new(),
-            last_same: None,
-            segment,
+            store,
+            root,
+            rows: 0,
+            memory_bytes: 0,
             full: VecDeque::new(),
             full_rows: 0,
             segment_bytes: SEGMENT_BYTES,
@@ -116,43 +132,44 @@ impl BatchDecoder {
             let detail = format!("the value has `{}` bytes, the limit is `{}`", value.len(), self.limits.record_bytes);
             return refused(RefusalCode::TooLarge, detail, frame::split(value).ok().map(|(id, _)| id));
         }
-        let (id, body) = match frame::split(value) {
+        let (id, datum) = match frame::split(value) {
             Ok(framed) => framed,
             Err((code, detail)) => return refused(code, detail, None),
         };
-        if self.last_same != Some(id) {
-            match self.writer(id) {
-                Ok(Writer::Same) => self.last_same = Some(id),
-                Ok(Writer::Differs(writer)) => {
-                    return Push::SchemaChanged { schema_id: id, writer, table: self.schema.avro_json().to_owned() };
-                }
-                Err(push) => return push,
-            }
-        }
-        match walk::walk_record(body, self.schema.members(), &self.limits) {
+        let op = match self.plans.of(id, &self.schema, (&self.store, self.root)) {
+            Resolved::Plan(plan) => &plan.op,
+            Resolved::Other(push) => return push,
+        };
+        match pass::decode_record(datum, op, &mut self.store, &self.limits) {
             Ok(nodes) => {
-                self.append(body, nodes);
+                self.rows += 1;
+                self.memory_bytes += datum.len() + nodes * NODE_BYTES;
+                if self.memory_bytes >= self.segment_bytes {
+                    self.end_segment();
+                }
                 Push::Row
             }
-            Err(fault) => refused(fault.code, fault.detail(), Some(id)),
+            Err(fault) => {
+                self.store.truncate(self.root, self.rows);
+                refused(fault.code, fault.detail(), Some(id))
+            }
         }
     }
 
     /// Rows pushed since the last flush.
     pub fn rows(&self) -> usize {
-        self.full_rows + self.segment.rows()
+        self.full_rows + self.rows
     }
 
     /// About how many bytes the rows take in memory; never less than the values pushed.
     pub fn memory_bytes(&self) -> usize {
-        self.full.iter().map(RecordBatch::get_array_memory_size).sum::<usize>() + self.segment.memory_bytes()
+        self.full.iter().map(RecordBatch::get_array_memory_size).sum::<usize>() + self.memory_bytes
     }
 
     /// The rows in the order of their pushes; `None` if there are none. One batch holds about 1 GiB: whoever lets more come together calls
     /// again until `None`. Cannot fail for data: an error is a bug of ours, and the rows since the last flush are lost to this decoder.
     pub fn flush(&mut self) -> Result<Option<RecordBatch>, String> {
         if let Some(what) = self.broken.take() {
-            self.segment = Segment::new(&self.schema);
             self.full.clear();
             self.full_rows = 0;
             return Err(what);
@@ -161,42 +178,34 @@ impl BatchDecoder {
             self.full_rows -= batch.num_rows();
             return Ok(Some(batch));
         }
-        self.segment.flush(&self.schema)
+        self.take_rows()
     }
 
-    fn writer(&mut self, id: u32) -> Result<Writer, Push> {
-        if let Some(known) = self.writers.get(&id) {
-            return Ok(known.clone());
+    /// Moves the rows of the store out of it.
+    fn take_rows(&mut self) -> Result<Option<RecordBatch>, String> {
+        let rows = std::mem::take(&mut self.rows);
+        self.memory_bytes = 0;
+        if rows == 0 {
+            return Ok(None);
         }
-        let found = match self.schemas.lookup(id) {
-            SchemaLookup::Found(found) => found,
-            SchemaLookup::Pending => return Err(Push::SchemaPending { schema_id: id }),
-            SchemaLookup::Refused { code, detail } => return Err(Push::Refused(Refusal { code, detail, schema_id: Some(id) })),
-        };
-        let writer = match normalise(&found.avro_json) {
-            Ok(canonical) if canonical == self.schema.avro_json() => Writer::Same,
-            Ok(canonical) => Writer::Differs(canonical),
-            Err(_) => Writer::Differs(found.avro_json.clone()),
-        };
-        self.writers.insert(id, writer.clone());
-        Ok(writer)
+        let batch = self.store.take_batch(self.root, self.schema.arrow(), rows);
+        if batch.is_err() {
+            self.plans.forget();
+            self.store = Store::default();
+            self.root = self.store.add(self.schema.root());
+        }
+        batch.map(Some).map_err(|error| format!("cannot assemble `{rows}` decoded rows: {error}"))
     }
 
-    /// Adds a walked record. A failure is kept for the flush, as the walk has promised that there is none.
-    fn append(&mut self, body: &[u8], nodes: usize) {
-        if self.broken.is_some() {
-            return;
-        }
-        let appended = self.segment.append(body, nodes).and_then(|()| {
-            if self.segment.memory_bytes() < self.segment_bytes {
-                return Ok(());
+    /// A failure is kept for the flush.
+    fn end_segment(&mut self) {
+        match self.take_rows() {
+            Ok(batch) => {
+                self.full_rows += batch.as_ref().map_or(0, RecordBatch::num_rows);
+                self.full.extend(batch);
             }
-            let batch = self.segment.flush(&self.schema)?;
-            self.full_rows += batch.as_ref().map_or(0, RecordBatch::num_rows);
-            self.full.extend(batch);
-            Ok(())
-        });
-        self.broken = appended.err();
+            Err(what) => self.broken = Some(what),
+        }
     }
 }
 

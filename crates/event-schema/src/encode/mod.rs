@@ -16,12 +16,19 @@
 //! | local-timestamp-* | the same without an offset | the same without quotes |
 //! | array, map, record | array, object, object | the same as JSON |
 //! | `["null", T]` | `null`, a left-out field, or T | an empty cell, or T |
-mod binary;
+//! | other unions | as the first branch that the value fits | the same as JSON |
+//! | big-decimal | string such as `"-12.50"` | the same as JSON |
+//! | duration | `{"months": 1, "days": 2, "millis": 3}` | the same as JSON |
+pub(crate) mod binary;
 mod calendar;
 mod scalar;
 mod value;
 
-use crate::{SchemaError, TableSchema, decode::frame};
+use crate::{
+    SchemaError, TableSchema,
+    decode::frame,
+    schema::{Member, Shape},
+};
 use serde_json::Value;
 use std::collections::HashMap;
 
@@ -59,21 +66,40 @@ pub struct AvroEncoder {
 }
 
 impl AvroEncoder {
-    /// An encoder for a schema that a table could have; `schema_id` goes into each header.
+    /// An encoder for a schema that a table could have, whose top level is a record, also in a union with null; `schema_id` goes into each
+    /// header.
     pub fn new(avro_json: &str, schema_id: u32) -> Result<Self, SchemaError> {
-        Ok(Self { schema: TableSchema::parse(avro_json)?, schema_id })
+        let schema = TableSchema::parse(avro_json)?;
+        match schema.root().shape {
+            Shape::Record(_) => Ok(Self { schema, schema_id }),
+            _ => Err(SchemaError::whole("rows are made for records only: the top level of the schema is none")),
+        }
+    }
+
+    fn members(&self) -> &[Member] {
+        match &self.schema.root().shape {
+            Shape::Record(members) => members,
+            _ => unreachable!("`new` takes records only"),
+        }
+    }
+
+    /// Header, and the branch where the top level is a union with null.
+    fn start(&self) -> Vec<u8> {
+        let mut bytes = frame(self.schema_id);
+        value::put_branch(&mut bytes, self.schema.root().null);
+        bytes
     }
 
     /// Names of the top-level fields, as in the Avro schema.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
-        self.schema.members().iter().map(|m| m.avro_name.as_str())
+        self.members().iter().map(|m| m.avro_name.as_str())
     }
 
     /// Encodes an object whose keys are the fields' names. A left-out nullable field is null.
     pub fn encode_json(&self, row: &Value) -> Result<Vec<u8>, EncodeError> {
         let Value::Object(object) = row else { return Err(EncodeError::new("the row is not an object").rooted()) };
-        let mut bytes = frame(self.schema_id);
-        value::encode_record(&mut bytes, self.schema.members(), object).map_err(EncodeError::rooted)?;
+        let mut bytes = self.start();
+        value::encode_record(&mut bytes, self.members(), object).map_err(EncodeError::rooted)?;
         Ok(bytes)
     }
 
@@ -89,8 +115,8 @@ impl AvroEncoder {
                 return Err(EncodeError::new("the column stands twice in the header").within(column));
             }
         }
-        let mut bytes = frame(self.schema_id);
-        for member in self.schema.members() {
+        let mut bytes = self.start();
+        for member in self.members() {
             let cell = cells.remove(member.avro_name.as_str());
             value::encode_cell(&mut bytes, &member.ty, cell).map_err(|error| error.within(&member.avro_name))?;
         }

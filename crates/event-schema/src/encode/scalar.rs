@@ -3,7 +3,7 @@ use super::{
     EncodeError,
     calendar::{parse_date, parse_timestamp},
 };
-use crate::schema::{Decimal, Timestamp};
+use crate::schema::{Decimal, Timestamp, Unit};
 use serde_json::Value;
 
 /// Where a scalar comes from.
@@ -111,13 +111,18 @@ impl<'a> Scalar<'a> {
     pub(super) fn timestamp(self, timestamp: Timestamp) -> Encoded<i64> {
         let example =
             if timestamp.utc { "a timestamp such as `2026-11-21T10:00:00Z`" } else { "a timestamp such as `2026-11-21T10:00:00`" };
-        let unit = if timestamp.millis { "milliseconds" } else { "microseconds" };
+        let unit = match timestamp.unit {
+            Unit::Millis => "milliseconds",
+            Unit::Micros => "microseconds",
+            Unit::Nanos => "nanoseconds",
+        };
         let value = match (self.integer(), self.text()) {
             (Some(number), _) => number.try_into().ok(),
-            (None, Some(text)) => match parse_timestamp(text, timestamp.utc) {
-                Some(micros) if timestamp.millis => (micros % 1_000 == 0).then_some(micros / 1_000),
-                micros => micros,
-            },
+            (None, Some(text)) => parse_timestamp(text, timestamp.utc).and_then(|micros| match timestamp.unit {
+                Unit::Millis => (micros % 1_000 == 0).then_some(micros / 1_000),
+                Unit::Micros => Some(micros),
+                Unit::Nanos => micros.checked_mul(1_000),
+            }),
             (None, None) => None,
         };
         value.map_or_else(|| self.unfit(&format!("{example}, nor {unit} since 1970, without loss")), Ok)
@@ -132,6 +137,16 @@ impl<'a> Scalar<'a> {
         };
         let wanted = format!("a decimal of `{}` digits, `{}` of them after the point, as a string", decimal.precision, decimal.scale);
         whole.map_or_else(|| self.unfit(&wanted), Ok)
+    }
+
+    /// The unscaled value and the scale, as the text has it.
+    pub(super) fn big_decimal(self) -> Encoded<(i128, u8)> {
+        let parsed = self.text().and_then(|text| {
+            let scale = u8::try_from(text.split_once('.').map_or(0, |(_, fraction)| fraction.len())).ok()?;
+            let decimal = Decimal { precision: 38, scale, fixed: None };
+            unscaled(text, decimal).map(|value| (value, scale))
+        });
+        parsed.map_or_else(|| self.unfit("a decimal of at most `38` digits, as a string"), Ok)
     }
 
     /// The 16 bytes of a uuid in text form.

@@ -4,7 +4,7 @@ use super::{
     binary::{put_bytes, put_count, put_long},
     scalar::Scalar,
 };
-use crate::schema::{Decimal, Member, NullBranch, Shape, Type};
+use crate::schema::{Branch, DURATION_MEMBERS, Decimal, Member, NullBranch, Shape, Type};
 use serde_json::{Map, Value};
 
 type Encoded = Result<(), EncodeError>;
@@ -32,7 +32,7 @@ pub(super) fn encode_cell(out: &mut Vec<u8>, ty: &Type, cell: Option<&str>) -> E
         Some(cell) => {
             put_branch(out, ty.null);
             match &ty.shape {
-                Shape::Array(_) | Shape::Map(_) | Shape::Record(_) => {
+                Shape::Array(_) | Shape::Map(_) | Shape::Record(_) | Shape::Union(_) | Shape::Duration | Shape::BigDecimal => {
                     let json = serde_json::from_str(cell).map_err(|error| EncodeError::new(format!("the cell is not JSON: {error}")))?;
                     encode_nested(out, &ty.shape, &json)
                 }
@@ -46,6 +46,11 @@ fn encode_json(out: &mut Vec<u8>, ty: &Type, value: Option<&Value>) -> Encoded {
     match value {
         None | Some(Value::Null) if ty.is_nullable() => {
             put_null(out, ty.null);
+            Ok(())
+        }
+        None | Some(Value::Null) if matches!(ty.shape, Shape::Null) => Ok(()),
+        None | Some(Value::Null) if null_branch(ty).is_some() => {
+            put_count(out, null_branch(ty).unwrap_or_default());
             Ok(())
         }
         None => Err(EncodeError::new("the field is missing and not nullable")),
@@ -76,10 +81,45 @@ fn encode_nested(out: &mut Vec<u8>, shape: &Shape, value: &Value) -> Encoded {
             Ok(())
         }
         (Shape::Record(members), Value::Object(object)) => encode_record(out, members, object),
+        (Shape::Union(branches), value) => encode_union(out, branches, value),
+        (Shape::Duration, Value::Object(object)) => encode_duration(out, object),
         (Shape::Array(_), _) => Err(EncodeError::new("the value is not an array")),
-        (Shape::Map(_) | Shape::Record(_), _) => Err(EncodeError::new("the value is not an object")),
+        (Shape::Map(_) | Shape::Record(_) | Shape::Duration, _) => Err(EncodeError::new("the value is not an object")),
         (scalar, value) => encode_scalar(out, scalar, Scalar::Json(value)),
     }
+}
+
+/// The place of null in a general union.
+fn null_branch(ty: &Type) -> Option<usize> {
+    match &ty.shape {
+        Shape::Union(branches) => branches.iter().position(|b| matches!(b.ty.shape, Shape::Null)),
+        _ => None,
+    }
+}
+
+/// As the first branch that the value fits.
+fn encode_union(out: &mut Vec<u8>, branches: &[Branch], value: &Value) -> Encoded {
+    for (index, branch) in branches.iter().enumerate() {
+        let mut bytes = Vec::new();
+        if encode_json(&mut bytes, &branch.ty, Some(value)).is_ok() {
+            put_count(out, index);
+            out.extend(bytes);
+            return Ok(());
+        }
+    }
+    Err(EncodeError::new("the value fits no branch of the union"))
+}
+
+fn encode_duration(out: &mut Vec<u8>, object: &Map<String, Value>) -> Encoded {
+    if let Some(unknown) = object.keys().find(|key| !DURATION_MEMBERS.contains(&key.as_str())) {
+        return Err(EncodeError::new("a duration has no such member").within(unknown));
+    }
+    for member in DURATION_MEMBERS {
+        let number = object.get(member).and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok());
+        let number = number.ok_or_else(|| EncodeError::new("the member is not an integer of 32 bits without sign").within(member))?;
+        out.extend(number.to_le_bytes());
+    }
+    Ok(())
 }
 
 /// An empty array or map is only its end.
@@ -114,23 +154,39 @@ fn encode_scalar(out: &mut Vec<u8>, shape: &Shape, scalar: Scalar<'_>) -> Encode
         }
         Shape::Decimal(decimal) => put_decimal(out, *decimal, scalar.decimal(*decimal)?),
         Shape::Enum(symbols) => put_count(out, scalar.symbol(symbols)?),
-        Shape::Array(_) | Shape::Map(_) | Shape::Record(_) => unreachable!("nested shapes are encoded by `encode_nested`"),
+        Shape::BigDecimal => {
+            let (value, scale) = scalar.big_decimal()?;
+            let mut inner = Vec::new();
+            put_bytes(&mut inner, shortest(&value.to_be_bytes()));
+            put_count(&mut inner, usize::from(scale));
+            put_bytes(out, &inner);
+        }
+        Shape::Null => return Err(EncodeError::new("the value is not null")),
+        Shape::Array(_) | Shape::Map(_) | Shape::Record(_) | Shape::Union(_) | Shape::Duration => {
+            unreachable!("nested shapes are encoded by `encode_nested`")
+        }
     }
     Ok(())
+}
+
+/// As few bytes as hold the number and its sign.
+fn shortest(wide: &[u8; 16]) -> &[u8] {
+    let sign = if wide[0] >= 0x80 { 0xff } else { 0x00 };
+    let start = (1..16).rev().find(|at| {
+        let head_is_sign = wide[..*at].iter().all(|byte| *byte == sign);
+        head_is_sign && (wide[*at] ^ sign) < 0x80
+    });
+    &wide[start.unwrap_or(0)..]
 }
 
 /// As few bytes as hold the sign, or the fixed's with the sign before.
 fn put_decimal(out: &mut Vec<u8>, decimal: Decimal, value: i128) {
     let wide = value.to_be_bytes();
-    let sign = if value < 0 { 0xff } else { 0x00 };
-    let shortest = (1..16).rev().find(|at| {
-        let head_is_sign = wide[..*at].iter().all(|byte| *byte == sign);
-        head_is_sign && (wide[*at] ^ sign) < 0x80
-    });
-    let digits = &wide[shortest.unwrap_or(0)..];
+    let digits = shortest(&wide);
     match decimal.fixed {
         None => put_bytes(out, digits),
         Some(size) => {
+            let sign = if value < 0 { 0xff } else { 0x00 };
             out.extend(std::iter::repeat_n(sign, size - digits.len()));
             out.extend_from_slice(digits);
         }
@@ -141,7 +197,7 @@ fn put_null(out: &mut Vec<u8>, null: NullBranch) {
     put_long(out, i64::from(null == NullBranch::Second));
 }
 
-fn put_branch(out: &mut Vec<u8>, null: NullBranch) {
+pub(super) fn put_branch(out: &mut Vec<u8>, null: NullBranch) {
     match null {
         NullBranch::Absent => {}
         NullBranch::First => put_long(out, 1),

@@ -1,14 +1,14 @@
 //! From a parsed Avro schema to its shape, or to all its faults.
 use super::{
-    MAX_SCHEMA_DEPTH, MAX_SCHEMA_FIELDS,
-    shape::{Decimal, Member, NullBranch, Shape, Timestamp, Type},
+    MAX_SCHEMA_DEPTH, MAX_SCHEMA_FIELDS, default,
+    shape::{Branch, Column, Decimal, Member, NullBranch, Shape, Timestamp, Type, Unit},
 };
 use crate::{
     columns::IDENTITY_PREFIX,
     fault::{SchemaError, SchemaFault},
 };
-use apache_avro::schema::{DecimalSchema, InnerDecimalSchema, RecordField, Schema, UnionSchema, UuidSchema};
-use std::collections::HashMap;
+use apache_avro::schema::{DecimalSchema, InnerDecimalSchema, Name, RecordField, Schema, UnionSchema, UuidSchema};
+use std::{collections::HashMap, sync::Arc};
 
 /// Digits that every engine takes.
 const MAX_PRECISION: usize = 38;
@@ -17,22 +17,18 @@ const MAX_FIXED_BYTES: usize = 1 << 20;
 /// Faults listed before the check gives up.
 const MAX_FAULTS: usize = 100;
 
-/// Compiles the top-level record.
-pub(super) fn compile(schema: &Schema) -> Result<Vec<Member>, SchemaError> {
+/// Compiles a schema, whatever its top level is.
+pub(super) fn compile(schema: &Schema) -> Result<Type, SchemaError> {
     let mut compiler = Compiler { definitions: HashMap::new(), open: Vec::new(), faults: Vec::new(), fields: 0, gave_up: false };
     compiler.define(schema);
-    let members = match schema {
-        Schema::Record(record) => {
-            compiler.open.push(record.name.fullname(None));
-            compiler.members(&record.fields, "", 1)
-        }
-        _ => {
-            compiler.fault("schema", "the top level is not a record: wrap the value in a record");
-            None
-        }
-    };
-    match members {
-        Some(members) if compiler.faults.is_empty() => Ok(members),
+    let root = compiler.typed(schema, "", 0);
+    match root {
+        Some(root) if compiler.faults.is_empty() => match root.column() {
+            Column::Absent | Column::Empty => {
+                Err(SchemaError::whole("the schema has no fields with values, so a table has no columns: add a field"))
+            }
+            _ => Ok(root),
+        },
         _ => Err(SchemaError { faults: compiler.faults }),
     }
 }
@@ -50,6 +46,7 @@ struct Compiler<'a> {
 
 impl<'a> Compiler<'a> {
     fn fault(&mut self, path: &str, what: impl Into<String>) {
+        let path = if path.is_empty() { "schema" } else { path };
         if self.faults.len() < MAX_FAULTS {
             self.faults.push(SchemaFault { path: path.to_owned(), what: what.into() });
         } else {
@@ -58,20 +55,14 @@ impl<'a> Compiler<'a> {
     }
 
     fn unsupported(&mut self, path: &str, what: &str, instead: &str) -> Option<Shape> {
-        self.fault(path, format!("{what} is not supported yet: {instead}"));
+        self.fault(path, format!("{what} is not supported: {instead}"));
         None
     }
 
     /// Collects the named types, so that references resolve; a second definition of a name is a fault.
     fn define(&mut self, schema: &'a Schema) {
-        let named = match schema {
-            Schema::Record(record) => Some(&record.name),
-            Schema::Enum(symbols) => Some(&symbols.name),
-            Schema::Fixed(fixed) | Schema::Duration(fixed) | Schema::Uuid(UuidSchema::Fixed(fixed)) => Some(&fixed.name),
-            Schema::Decimal(DecimalSchema { inner: InnerDecimalSchema::Fixed(fixed), .. }) => Some(&fixed.name),
-            _ => None,
-        };
-        if let Some(name) = named.map(|n| n.fullname(None))
+        if !matches!(schema, Schema::Ref { .. })
+            && let Some(name) = name_of(schema).map(|n| n.fullname(None))
             && self.definitions.insert(name.clone(), schema).is_some()
         {
             self.fault(&name, "the type is defined twice: refer to the first definition by name");
@@ -102,23 +93,19 @@ impl<'a> Compiler<'a> {
     }
 
     fn members(&mut self, fields: &'a [RecordField], path: &str, depth: usize) -> Option<Vec<Member>> {
-        if fields.is_empty() {
-            let path = if path.is_empty() { "schema" } else { path };
-            self.fault(path, "the record has no fields, which Parquet cannot hold: add a field or leave the record out");
-        }
         let mut names: HashMap<String, &str> = HashMap::new();
         let mut members = Vec::with_capacity(fields.len());
         for field in fields {
-            let at = if path.is_empty() { field.name.clone() } else { format!("{path}.{}", field.name) };
+            let at = within(path, &field.name);
             let column = field.name.to_ascii_lowercase();
             if let Some(other) = names.insert(column.clone(), &field.name) {
                 self.fault(&at, format!("the name is that of `{other}` when lower-cased, as the catalog has it: rename one"));
             }
-            if path.is_empty() && column.starts_with(IDENTITY_PREFIX) {
-                self.fault(&at, format!("names starting with `{IDENTITY_PREFIX}` are those of the identity columns: rename the field"));
+            self.check_identity(path, &at, &column);
+            if let Some(ty) = self.resolve(&field.schema, &at, depth) {
+                let default = self.default(field.default.as_ref(), &ty, &at);
+                members.push(Member { avro_name: field.name.clone(), column, ty, default });
             }
-            let ty = self.resolve(&field.schema, &at, depth);
-            members.extend(ty.map(|ty| Member { avro_name: field.name.clone(), column, ty }));
             if self.gave_up {
                 break;
             }
@@ -126,29 +113,52 @@ impl<'a> Compiler<'a> {
         (members.len() == fields.len()).then_some(members)
     }
 
-    fn resolve(&mut self, schema: &'a Schema, path: &str, depth: usize) -> Option<Type> {
-        if !self.within_limits(path, depth) {
-            return None;
+    /// Top-level names become columns beside the identity columns.
+    fn check_identity(&mut self, parent: &str, at: &str, column: &str) {
+        if parent.is_empty() && column.starts_with(IDENTITY_PREFIX) {
+            self.fault(at, format!("names starting with `{IDENTITY_PREFIX}` are those of the identity columns: rename the field"));
         }
-        let Schema::Union(union) = schema else {
-            return self.shape(schema, path, depth).map(Type::required);
-        };
-        let (inner, null) = self.nullable(union, path)?;
-        let ty = self.shape(inner, path, depth).map(Type::required)?;
-        Some(Type { null, ..ty })
     }
 
-    /// The only unions: null and one other type.
-    fn nullable(&mut self, union: &'a UnionSchema, path: &str) -> Option<(&'a Schema, NullBranch)> {
-        match union.variants() {
-            [Schema::Null, Schema::Null] => {}
-            [Schema::Null, inner] => return Some((inner, NullBranch::First)),
-            [inner, Schema::Null] => return Some((inner, NullBranch::Second)),
-            _ => {}
+    fn default(&mut self, json: Option<&serde_json::Value>, ty: &Type, at: &str) -> Option<Arc<[u8]>> {
+        let datum = json.and_then(|json| default::datum(ty, json)).filter(|datum| crate::decode::decodes(datum, ty));
+        if json.is_some() && datum.is_none() {
+            self.fault(at, "the default is not a value of the field's type: correct it or leave it out");
         }
-        let instead = "write `[\"null\", T]` with one type, or a record with a nullable field per type";
-        self.unsupported(path, "a union of other than null and one type", instead);
-        None
+        datum.map(Into::into)
+    }
+
+    fn resolve(&mut self, schema: &'a Schema, path: &str, depth: usize) -> Option<Type> {
+        if self.within_limits(path, depth) { self.typed(schema, path, depth) } else { None }
+    }
+
+    fn typed(&mut self, schema: &'a Schema, path: &str, depth: usize) -> Option<Type> {
+        let name = |schema: &Schema| name_of(schema).map(|name| name.fullname(None).into());
+        let nullable = match schema {
+            Schema::Union(union) => nullable(union),
+            _ => Some((schema, NullBranch::Absent)),
+        };
+        match (nullable, schema) {
+            (Some((inner, null)), _) => Some(Type { shape: self.shape(inner, path, depth)?, null, name: name(inner) }),
+            (None, Schema::Union(union)) => self.union(union, path, depth).map(Type::required),
+            (None, _) => None,
+        }
+    }
+
+    /// A union of other than null and one type. Each branch has a name that stays when branches are appended.
+    fn union(&mut self, union: &'a UnionSchema, path: &str, depth: usize) -> Option<Shape> {
+        if union.variants().is_empty() {
+            self.fault(path, "the union has no branches, so it has no values: add one");
+        }
+        let mut branches: Vec<Branch> = Vec::with_capacity(union.variants().len());
+        for variant in union.variants() {
+            let column = branch_column(variant, |name| branches.iter().any(|b| b.column == name));
+            let at = within(path, &column);
+            self.check_identity(path, &at, &column);
+            let ty = self.resolve(variant, &at, depth + 1)?;
+            branches.push(Branch { column, ty });
+        }
+        (!branches.is_empty()).then_some(Shape::Union(branches))
     }
 
     fn shape(&mut self, schema: &'a Schema, path: &str, depth: usize) -> Option<Shape> {
@@ -159,10 +169,12 @@ impl<'a> Compiler<'a> {
             Schema::TimeMillis => Shape::TimeMillis,
             Schema::Long => Shape::Long,
             Schema::TimeMicros => Shape::TimeMicros,
-            Schema::TimestampMillis => Shape::Timestamp(Timestamp { millis: true, utc: true }),
-            Schema::TimestampMicros => Shape::Timestamp(Timestamp { millis: false, utc: true }),
-            Schema::LocalTimestampMillis => Shape::Timestamp(Timestamp { millis: true, utc: false }),
-            Schema::LocalTimestampMicros => Shape::Timestamp(Timestamp { millis: false, utc: false }),
+            Schema::TimestampMillis => Shape::Timestamp(Timestamp { unit: Unit::Millis, utc: true }),
+            Schema::TimestampMicros => Shape::Timestamp(Timestamp { unit: Unit::Micros, utc: true }),
+            Schema::TimestampNanos => Shape::Timestamp(Timestamp { unit: Unit::Nanos, utc: true }),
+            Schema::LocalTimestampMillis => Shape::Timestamp(Timestamp { unit: Unit::Millis, utc: false }),
+            Schema::LocalTimestampMicros => Shape::Timestamp(Timestamp { unit: Unit::Micros, utc: false }),
+            Schema::LocalTimestampNanos => Shape::Timestamp(Timestamp { unit: Unit::Nanos, utc: false }),
             Schema::Float => Shape::Float,
             Schema::Double => Shape::Double,
             // A uuid on bytes is the wrong base type, so Avro's rule is to ignore it.
@@ -182,12 +194,9 @@ impl<'a> Compiler<'a> {
             Schema::Record(record) => return self.record(&record.fields, record.name.fullname(None), path, depth),
             Schema::Ref { name } => return self.reference(name.fullname(None), path, depth),
             Schema::Union(_) => return self.unsupported(path, "a union inside a union", "flatten it"),
-            Schema::Null => return self.unsupported(path, "the type null alone", "leave the field out or make it `[\"null\", T]`"),
-            Schema::BigDecimal => return self.unsupported(path, "big-decimal", "use decimal with precision and scale, or string"),
-            Schema::Duration(_) => return self.unsupported(path, "duration", "use a long of a documented unit"),
-            Schema::TimestampNanos | Schema::LocalTimestampNanos => {
-                return self.unsupported(path, "a timestamp in nanoseconds", "use `timestamp-micros`, or a plain long");
-            }
+            Schema::Null => Shape::Null,
+            Schema::BigDecimal => Shape::BigDecimal,
+            Schema::Duration(_) => Shape::Duration,
         })
     }
 
@@ -241,6 +250,62 @@ impl<'a> Compiler<'a> {
         }
         let small = |digits: usize| u8::try_from(digits).expect("at most 38");
         Some(Shape::Decimal(Decimal { precision: small(precision), scale: small(scale), fixed }))
+    }
+}
+
+fn within(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+/// Null and one other type.
+fn nullable(union: &UnionSchema) -> Option<(&Schema, NullBranch)> {
+    match union.variants() {
+        [Schema::Null, Schema::Null] => None,
+        [Schema::Null, inner] => Some((inner, NullBranch::First)),
+        [inner, Schema::Null] => Some((inner, NullBranch::Second)),
+        _ => None,
+    }
+}
+
+/// The name of a named type or of a reference to one.
+fn name_of(schema: &Schema) -> Option<&Name> {
+    match schema {
+        Schema::Record(record) => Some(&record.name),
+        Schema::Enum(symbols) => Some(&symbols.name),
+        Schema::Fixed(fixed) | Schema::Duration(fixed) | Schema::Uuid(UuidSchema::Fixed(fixed)) => Some(&fixed.name),
+        Schema::Decimal(DecimalSchema { inner: InnerDecimalSchema::Fixed(fixed), .. }) => Some(&fixed.name),
+        Schema::Ref { name } => Some(name),
+        _ => None,
+    }
+}
+
+/// The member's name of a branch: the type's name, lower-case; with its namespace where another branch has that name, and with a number
+/// where even that is taken. Earlier branches keep their names.
+fn branch_column(schema: &Schema, taken: impl Fn(&str) -> bool) -> String {
+    let (short, full) = match name_of(schema) {
+        Some(name) => (name.name().to_ascii_lowercase(), name.fullname(None).replace('.', "_").to_ascii_lowercase()),
+        None => (base_name(schema).to_owned(), base_name(schema).to_owned()),
+    };
+    if !taken(&short) {
+        return short;
+    }
+    let numbered = (2u32..).map(|number| format!("{full}_{number}"));
+    std::iter::once(full.clone()).chain(numbered).find(|name| !taken(name)).expect("numbers do not end")
+}
+
+/// Name of an unnamed type, without its logical type: a union has at most one of each.
+fn base_name(schema: &Schema) -> &'static str {
+    match schema {
+        Schema::Null => "null",
+        Schema::Boolean => "boolean",
+        Schema::Int | Schema::Date | Schema::TimeMillis => "int",
+        Schema::Float => "float",
+        Schema::Double => "double",
+        Schema::Bytes | Schema::Decimal(_) | Schema::BigDecimal => "bytes",
+        Schema::String | Schema::Uuid(_) => "string",
+        Schema::Array(_) => "array",
+        Schema::Map(_) => "map",
+        _ => "long",
     }
 }
 

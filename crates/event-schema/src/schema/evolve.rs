@@ -1,6 +1,6 @@
 //! How a table's schema takes up the schemas that records are written with.
-use super::{TableSchema, parse_avro};
-use crate::fault::SchemaError;
+use super::{TableSchema, compile_writer};
+use crate::{decode::resolve, fault::SchemaError};
 
 /// How a table's schema takes up a writer's.
 #[derive(Debug)]
@@ -23,8 +23,12 @@ impl TableSchema {
     /// # Errors
     /// The writer's schema cannot be used, or fields of it do not fit the table's columns: every such field with both types.
     pub fn evolve(&self, writer_json: &str) -> Result<Evolution, SchemaError> {
-        parse_avro(writer_json)?;
-        if self.same_as(writer_json) {
+        let writer = compile_writer(writer_json)?;
+        let resolved = resolve(&writer, &self.root);
+        if !resolved.faults.is_empty() {
+            return Err(SchemaError { faults: resolved.faults });
+        }
+        if resolved.missing.is_empty() {
             return Ok(Evolution::Covers);
         }
         Err(SchemaError::whole("the schema is not the table's"))

@@ -1,15 +1,15 @@
-//! The compiled form of a schema: references resolved, only supported types, what each costs.
+//! The compiled form of a schema: references resolved, logical types told apart, and where each type's values go in a table.
 use std::sync::Arc;
 
-/// A type and where its null branch stands.
+/// A type as it stands on the wire.
 #[derive(Clone, Debug)]
 pub(crate) struct Type {
     /// What a value that is not null looks like.
     pub shape: Shape,
-    /// The union with null, if it is one.
+    /// The union with null, if it is one with one other type; all other unions are [`Shape::Union`].
     pub null: NullBranch,
-    /// Nodes that a null of this type takes in Arrow: members of a null record still have a slot each, so hostile nulls are not free.
-    pub null_nodes: usize,
+    /// Full name of a record, enum or fixed.
+    pub name: Option<Arc<str>>,
 }
 
 /// Which branch of a union is null.
@@ -23,9 +23,11 @@ pub(crate) enum NullBranch {
     Second,
 }
 
-/// Supported types, logical types told apart.
+/// What bytes there are and what they mean.
 #[derive(Clone, Debug)]
 pub(crate) enum Shape {
+    /// No bytes.
+    Null,
     Boolean,
     Int,
     /// Days since 1970-01-01.
@@ -46,19 +48,34 @@ pub(crate) enum Shape {
     UuidBytes,
     Fixed(usize),
     Decimal(Decimal),
+    /// Unscaled value and scale in each value.
+    BigDecimal,
+    /// Months, days and milliseconds in a fixed(12).
+    Duration,
     Enum(Arc<[String]>),
     Array(Box<Type>),
     Map(Box<Type>),
     Record(Vec<Member>),
+    /// Any union but null and one other type.
+    Union(Vec<Branch>),
 }
 
 /// A timestamp's wire unit and zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timestamp {
-    /// Milliseconds on the wire, else microseconds.
-    pub millis: bool,
+    /// Unit on the wire.
+    pub unit: Unit,
     /// An instant, else wall-clock digits without a zone (`local-timestamp-*`).
     pub utc: bool,
+}
+
+/// Unit of a timestamp on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Millis,
+    Micros,
+    /// Tables have microseconds: rounded down.
+    Nanos,
 }
 
 /// A decimal's digits and wire form.
@@ -81,22 +98,142 @@ pub(crate) struct Member {
     pub column: String,
     /// Its type.
     pub ty: Type,
+    /// Its default, written as a value of its type.
+    pub default: Option<Arc<[u8]>>,
+}
+
+/// A branch of a union.
+#[derive(Clone, Debug)]
+pub(crate) struct Branch {
+    /// Name of the member that holds its values: the type's name, lower-case, unique in the union.
+    pub column: String,
+    /// Its type; null is [`Shape::Null`].
+    pub ty: Type,
+}
+
+/// Where the values of a type go in a table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Column<'a> {
+    /// Nowhere: all values are null.
+    Absent,
+    Scalar(Scalar),
+    /// A record without columns, as the text `{}`: Parquet has no empty groups.
+    Empty,
+    List(&'a Type),
+    Map(&'a Type),
+    /// A struct with the members that have columns.
+    Record(&'a [Member]),
+    /// A struct with a member per branch that has a column, of which one is not null.
+    Union(&'a [Branch]),
+    /// A struct of [`DURATION_MEMBERS`].
+    Duration,
+}
+
+/// Names of a duration's members.
+pub(crate) const DURATION_MEMBERS: [&str; 3] = ["months", "days", "millis"];
+
+/// A column without members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scalar {
+    Boolean,
+    Int,
+    Date,
+    Long,
+    /// Microseconds, UTC.
+    Instant,
+    /// Microseconds of a wall clock.
+    WallClock,
+    Float,
+    Double,
+    Text,
+    Binary,
+    Fixed(usize),
+    /// Precision and scale.
+    Decimal(u8, u8),
 }
 
 impl Type {
-    /// A type that is not a union.
+    /// A type that is not a union with null.
     pub(crate) fn required(shape: Shape) -> Self {
-        let null_nodes = match &shape {
-            Shape::Record(members) => members.iter().fold(1, |sum: usize, m| sum.saturating_add(m.ty.null_nodes)),
-            Shape::Fixed(size) => 1 + size / BYTES_PER_NODE,
-            _ => 1,
-        };
-        Self { shape, null: NullBranch::Absent, null_nodes }
+        Self { shape, null: NullBranch::Absent, name: None }
     }
 
-    /// Whether null is among its values.
+    /// Whether it is a union of null and one other type.
     pub(crate) fn is_nullable(&self) -> bool {
         self.null != NullBranch::Absent
+    }
+
+    /// The name without its namespace, of a record, enum or fixed.
+    pub(crate) fn short_name(&self) -> Option<&str> {
+        self.name.as_deref().map(|name| name.rsplit('.').next().unwrap_or(name))
+    }
+
+    /// The one type of all its values that are not null, where there is one.
+    pub(crate) fn single(&self) -> &Type {
+        match &self.shape {
+            Shape::Union(branches) => {
+                let mut values = branches.iter().filter(|b| !matches!(b.ty.shape, Shape::Null));
+                match (values.next(), values.next()) {
+                    (Some(only), None) => &only.ty,
+                    _ => self,
+                }
+            }
+            _ => self,
+        }
+    }
+
+    /// Where its values go.
+    pub(crate) fn column(&self) -> Column<'_> {
+        Column::Scalar(match &self.single().shape {
+            Shape::Null => return Column::Absent,
+            Shape::Boolean => Scalar::Boolean,
+            Shape::Int | Shape::TimeMillis => Scalar::Int,
+            Shape::Date => Scalar::Date,
+            Shape::Long | Shape::TimeMicros => Scalar::Long,
+            Shape::Timestamp(timestamp) if timestamp.utc => Scalar::Instant,
+            Shape::Timestamp(_) => Scalar::WallClock,
+            Shape::Float => Scalar::Float,
+            Shape::Double => Scalar::Double,
+            Shape::Bytes => Scalar::Binary,
+            Shape::String | Shape::UuidText | Shape::UuidBytes | Shape::BigDecimal | Shape::Enum(_) => Scalar::Text,
+            Shape::Fixed(size) => Scalar::Fixed(*size),
+            Shape::Decimal(decimal) => Scalar::Decimal(decimal.precision, decimal.scale),
+            Shape::Duration => return Column::Duration,
+            Shape::Array(items) => return Column::List(items),
+            Shape::Map(values) => return Column::Map(values),
+            Shape::Record(members) if members.iter().any(|m| m.ty.has_column()) => return Column::Record(members),
+            Shape::Record(_) => return Column::Empty,
+            Shape::Union(branches) => return union_column(branches),
+        })
+    }
+
+    /// Whether its values go anywhere.
+    pub(crate) fn has_column(&self) -> bool {
+        !matches!(self.column(), Column::Absent)
+    }
+
+    /// Whether each value takes at least a byte.
+    pub(crate) fn takes_bytes(&self) -> bool {
+        match &self.shape {
+            _ if self.is_nullable() => true,
+            Shape::Null => false,
+            Shape::Record(members) => members.iter().any(|m| m.ty.takes_bytes()),
+            _ => true,
+        }
+    }
+}
+
+/// Numbers widen where nothing is lost; other unions are structs.
+fn union_column(branches: &[Branch]) -> Column<'_> {
+    let mut values = branches.iter().map(|b| &b.ty.shape).filter(|shape| !matches!(shape, Shape::Null)).peekable();
+    if values.peek().is_none() {
+        Column::Absent
+    } else if values.clone().all(|shape| matches!(shape, Shape::Int | Shape::Long)) {
+        Column::Scalar(Scalar::Long)
+    } else if values.all(|shape| matches!(shape, Shape::Float | Shape::Double)) {
+        Column::Scalar(Scalar::Double)
+    } else {
+        Column::Union(branches)
     }
 }
 

@@ -21,22 +21,15 @@ fn refused(avro_json: &str, path: &str, part: &str) {
 #[test]
 fn unsupported_types_are_refused_with_their_path() {
     let cases = [
-        (r#""null""#, "f", "null alone"),
-        (r#"["null"]"#, "f", "a union of other than"),
-        (r#"["int"]"#, "f", "a union of other than"),
-        (r#"["int","string"]"#, "f", "a union of other than"),
-        (r#"["null","int","long"]"#, "f", "write `[\"null\", T]`"),
-        (r#"{"type":"array","items":["int","string"]}"#, "f[]", "a union of other than"),
-        (r#"{"type":"map","values":{"type":"array","items":"null"}}"#, "f{}[]", "null alone"),
-        (r#"{"type":"fixed","name":"D","size":12,"logicalType":"duration"}"#, "f", "duration is not supported yet"),
-        (r#"{"type":"bytes","logicalType":"big-decimal"}"#, "f", "big-decimal"),
-        (r#"{"type":"long","logicalType":"timestamp-nanos"}"#, "f", "nanoseconds"),
-        (r#"{"type":"long","logicalType":"local-timestamp-nanos"}"#, "f", "nanoseconds"),
+        (
+            r#"["null",{"type":"record","name":"Deep","fields":[{"name":"x","type":["int","Deep"]}]}]"#,
+            "f.x.deep",
+            "the recursive type `Deep`",
+        ),
         (r#"{"type":"bytes","logicalType":"decimal","precision":39,"scale":0}"#, "f", "a decimal of `39` digits"),
         (r#"{"type":"fixed","name":"D","size":4,"logicalType":"decimal","precision":10}"#, "f", "does not fit a fixed of `4` bytes"),
         (r#"{"type":"fixed","name":"D","size":0}"#, "f", "a fixed of `0` bytes"),
         (r#"{"type":"fixed","name":"D","size":2000000}"#, "f", "a fixed of `2000000` bytes"),
-        (r#"{"type":"record","name":"Empty","fields":[]}"#, "f", "no fields"),
         (r#"{"type":"enum","name":"E","symbols":[]}"#, "f", "no symbols"),
         (r#"["null","R"]"#, "f", "the recursive type `R`"),
         (
@@ -53,9 +46,10 @@ fn unsupported_types_are_refused_with_their_path() {
 #[test]
 fn unusable_schemas_are_refused_as_a_whole() {
     refused("{", "schema", "not JSON");
-    refused(r#""string""#, "schema", "the top level is not a record");
-    refused(r#"["null","string"]"#, "schema", "the top level is not a record");
     refused(r#"{"type":"record","name":"R","fields":[]}"#, "schema", "no fields");
+    refused(r#"["null",{"type":"record","name":"R","fields":[{"name":"f","type":"null"}]}]"#, "schema", "no fields");
+    refused(r#""null""#, "schema", "no fields");
+    refused("[]", "schema", "no branches");
     refused(r#"{"type":"record","name":"R","fields":["x"]}"#, "schema", "is not an object");
     refused(&field(r#""Missing""#), "schema", "not an Avro schema");
     refused(&field(r#"{"type":"long","logicalType":7}"#), "schema", "not an Avro schema");
@@ -85,7 +79,7 @@ fn colliding_names_are_refused_at_every_depth() {
 
 #[test]
 fn all_faults_come_at_once() {
-    let json = r#"{"type":"record","name":"R","fields":[{"name":"a","type":["int","string"]},{"name":"A","type":"null"},{"name":"b","type":"int"}]}"#;
+    let json = r#"{"type":"record","name":"R","fields":[{"name":"a","type":{"type":"fixed","name":"F","size":0}},{"name":"A","type":["null","R"]},{"name":"b","type":"int"}]}"#;
     let paths: Vec<_> = faults(json).into_iter().map(|(path, _)| path).collect();
     assert_eq!(paths, ["a", "A", "A"]);
 }
@@ -175,12 +169,6 @@ fn forms_made_of_a_schema_have_limits_too() {
     let members: Vec<_> = (0..2000).map(|i| format!(r#"{{"name":"{}{i}","type":"int"}}"#, "long_name".repeat(10))).collect();
     let wide = format!(r#"{{"type":"record","name":"W","fields":[{}]}}"#, members.join(","));
     refused(&field(&wide), "f", "split the column");
-    // Within the depth, but deeper as JSON than what decodes it reads, once the reference is expanded.
-    let records =
-        (0..30).fold(r#""int""#.to_owned(), |ty, i| format!(r#"{{"type":"record","name":"N{i}","fields":[{{"name":"x","type":{ty}}}]}}"#));
-    let arrays = (0..33).fold(r#""N29""#.to_owned(), |ty, _| format!(r#"{{"type":"array","items":["null",{ty}]}}"#));
-    let json = format!(r#"{{"type":"record","name":"R","fields":[{{"name":"a","type":{records}}},{{"name":"b","type":{arrays}}}]}}"#);
-    refused(&json, "schema", "the schema cannot be decoded");
 }
 
 #[test]

@@ -60,7 +60,6 @@ fn batches_follow_each_other_without_a_trace() {
     assert!(decoder.flush().unwrap().is_none(), "refused records alone make no batch");
 }
 
-/// More rows than arrow-avro's own batch size of 1024, as a settings change there would show.
 #[test]
 fn large_batches_are_whole() {
     let mut decoder = decoder(&one_field(r#""int""#));
@@ -82,20 +81,4 @@ fn segments_come_in_order() {
     }
     assert_eq!(found, (0..10).map(Plain::Int).collect::<Vec<_>>());
     assert!(decoder.flush().unwrap().is_none());
-}
-
-/// Were the walk to let something pass that does not decode, the flush says so, and the decoder is usable after it.
-#[test]
-fn a_broken_decode_is_told_and_left_behind() {
-    let mut decoder = decoder(&one_field(r#""int""#));
-    let other = TableSchema::parse(&one_field(r#""double""#)).unwrap();
-    accept(&mut decoder, &[2]);
-    decoder.segment = super::super::Segment::new(&other);
-    accept(&mut decoder, &[2]);
-    accept(&mut decoder, &[4]);
-    let error = decoder.flush().unwrap_err();
-    assert!(error.starts_with("a checked record of `1` bytes was decoded as `0` rows"), "{error}");
-    assert_eq!(decoder.rows(), 0);
-    accept(&mut decoder, &[6]);
-    assert_eq!(of_arrow(flush(&mut decoder).column(0), 0), Plain::Int(3));
 }
