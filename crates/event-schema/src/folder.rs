@@ -72,6 +72,13 @@ impl SchemaFolder {
         folder
     }
 
+    /// A folder without files, of one schema per subject.
+    pub fn from_subjects(schemas: impl IntoIterator<Item = SubjectSchema>) -> Self {
+        let mut folder = Self::default();
+        schemas.into_iter().for_each(|schema| folder.add(schema));
+        folder
+    }
+
     fn add(&mut self, schema: SubjectSchema) {
         let schema = Arc::new(schema);
         self.by_id.insert(schema.id, schema.clone());
@@ -94,7 +101,7 @@ impl SchemaSource for SchemaFolder {
     }
 
     async fn latest(&self, subject: &str) -> Result<SubjectSchema, LatestError> {
-        let missing = || LatestError::Unusable(format!("subject `{subject}` has no schema"));
+        let missing = || LatestError::Missing(format!("subject `{subject}` has no schema"));
         Self::latest(self, subject).map(|found| SubjectSchema::clone(found)).ok_or_else(missing)
     }
 }

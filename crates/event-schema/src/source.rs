@@ -29,7 +29,10 @@ pub enum LatestError {
     /// The source is in trouble: try again.
     #[error("the schema registry is in trouble: {0}")]
     Unavailable(String),
-    /// There is none, or it is of another kind. Somebody has to register one.
+    /// There is none (yet).
+    #[error("{0}")]
+    Missing(String),
+    /// It is of another kind.
     #[error("{0}")]
     Unusable(String),
 }

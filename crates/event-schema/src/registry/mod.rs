@@ -146,6 +146,9 @@ impl SchemaSource for RegistrySchemas {
                 Ok(found)
             }
             Err(RegistryError::Trouble(trouble)) => Err(LatestError::Unavailable(trouble.detail)),
+            Err(RegistryError::NotThere(_)) => {
+                Err(LatestError::Missing(format!("the schema registry has no schema of subject `{subject}`")))
+            }
             Err(error) => Err(LatestError::Unusable(format!("subject `{subject}`: {error}"))),
         }
     }
