@@ -13,7 +13,7 @@ use parquet::{
     },
 };
 use service_runtime::settings;
-use std::sync::Arc;
+use std::{io::Write, sync::Arc};
 
 /// How files are encoded.
 #[derive(Clone, Debug)]
@@ -37,9 +37,56 @@ pub struct Footer {
     pub ranges_json: String,
 }
 
+/// A whole file in memory: parts of [`PART_BYTES`], the last of what is left.
+#[derive(Clone, Debug, Default)]
+pub struct EncodedFile {
+    /// The bytes in order.
+    pub parts: Vec<Bytes>,
+    /// Rows.
+    pub rows: u64,
+}
+
+impl EncodedFile {
+    /// Bytes of the file.
+    pub fn bytes(&self) -> u64 {
+        self.parts.iter().map(|part| part.len() as u64).sum()
+    }
+
+    /// All in one piece, for readers of tests.
+    #[cfg(test)]
+    pub(crate) fn concat(&self) -> Bytes {
+        Bytes::from(self.parts.concat())
+    }
+}
+
+/// Bytes handed to the store at once; a multipart store makes a part of each.
+const PART_BYTES: usize = 8 << 20;
+
+/// Takes the bytes of a file part by part: one growing vector would be copied, and twice as large, each time it doubles.
+#[derive(Debug, Default)]
+struct Parts {
+    full: Vec<Bytes>,
+    open: Vec<u8>,
+}
+
+impl Write for Parts {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let taken = bytes.len().min(PART_BYTES - self.open.len());
+        self.open.extend_from_slice(&bytes[..taken]);
+        if self.open.len() == PART_BYTES {
+            self.full.push(Bytes::from(std::mem::take(&mut self.open)));
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A file being encoded, in memory.
 pub struct FileEncoder {
-    writer: ArrowWriter<Vec<u8>>,
+    writer: ArrowWriter<Parts>,
     rows: u64,
     dictionaries: Arc<Dictionaries>,
 }
@@ -56,7 +103,7 @@ impl FileEncoder {
     /// # Errors
     /// The schema has a type that Parquet cannot hold: a defect, since schemas are checked before.
     pub fn new(schema: SchemaRef, options: &EncodeOptions) -> Result<Self, WriterError> {
-        let writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties(options))).map_err(|e| bug("begin parquet file", &e))?;
+        let writer = ArrowWriter::try_new(Parts::default(), schema, Some(properties(options))).map_err(|e| bug("begin parquet file", &e))?;
         Ok(Self { writer, rows: 0, dictionaries: Arc::clone(&options.dictionaries) })
     }
 
@@ -80,11 +127,11 @@ impl FileEncoder {
         (self.writer.bytes_written() + self.writer.memory_size()) as u64
     }
 
-    /// Ends the file. Returns its bytes and rows.
+    /// Ends the file.
     ///
     /// # Errors
     /// As for [`FileEncoder::new`].
-    pub fn finish(mut self, footer: &Footer) -> Result<(Bytes, u64), WriterError> {
+    pub fn finish(mut self, footer: &Footer) -> Result<EncodedFile, WriterError> {
         let values = [
             ("tributary.table", footer.table.clone()),
             ("tributary.schema_version", footer.schema_version.to_string()),
@@ -96,8 +143,11 @@ impl FileEncoder {
         }
         let metadata = self.writer.finish().map_err(|e| bug("end parquet file", &e))?;
         self.dictionaries.learn(&metadata);
-        let bytes = Bytes::from(std::mem::take(self.writer.inner_mut()));
-        Ok((bytes, metadata.file_metadata().num_rows().max(0) as u64))
+        let Parts { full: mut parts, open } = std::mem::take(self.writer.inner_mut());
+        if !open.is_empty() {
+            parts.push(Bytes::from(open));
+        }
+        Ok(EncodedFile { parts, rows: metadata.file_metadata().num_rows().max(0) as u64 })
     }
 }
 
@@ -147,9 +197,9 @@ mod tests {
         let mut encoder = FileEncoder::new(rows.schema(), &options).expect("a plain schema");
         encoder.write(&rows).expect("plain rows");
         let footer = Footer { table: "t".into(), schema_version: 3, ranges_json: "[]".into() };
-        let (bytes, count) = encoder.finish(&footer).expect("a file");
-        assert_eq!(count, 250);
-        let reader = SerializedFileReader::new(bytes).expect("a parquet file");
+        let file = encoder.finish(&footer).expect("a file");
+        assert_eq!(file.rows, 250);
+        let reader = SerializedFileReader::new(file.concat()).expect("a parquet file");
         let file = reader.metadata().file_metadata();
         assert_eq!(file.version(), 1);
         let value = |key: &str| file.key_value_metadata().and_then(|all| all.iter().find(|kv| kv.key == key)?.value.clone());

@@ -2,12 +2,11 @@
 use crate::{
     buffer::{FileBuffer, Target},
     context::{GiveUp, TableContext},
-    encode::{EncodeOptions, FileEncoder, Footer},
+    encode::{EncodeOptions, EncodedFile, FileEncoder, Footer},
     error::{StoppedTable, WriterError},
     quarantine::DayBuffer,
     rules::TableRules,
 };
-use bytes::Bytes;
 use event_schema::quarantine_schema;
 use service_runtime::fail_point;
 use std::sync::Arc;
@@ -19,8 +18,6 @@ use table_log::{
 use tokio::task::JoinSet;
 use windowing::Time;
 
-/// Bytes handed to the store at once; a multipart store makes a part of each.
-const WRITE_BYTES: usize = 8 << 20;
 /// Files of one commit encoded and staged at a time: hides the store's latency without many encoded files in memory.
 const PARALLEL_FILES: usize = 4;
 
@@ -64,8 +61,7 @@ impl StagedFiles {
 struct Encoded {
     lake_partition: LakePartition,
     folder: Option<DataFolder>,
-    bytes: Bytes,
-    rows: u64,
+    file: EncodedFile,
     event_times: (Time, Time),
 }
 
@@ -123,7 +119,7 @@ async fn stage_one(
         key,
         lake_partition: encoded.lake_partition,
         late: encoded.folder == Some(DataFolder::Late),
-        rows: encoded.rows,
+        rows: encoded.file.rows,
         bytes,
         event_time_min: encoded.event_times.0,
         event_time_max: encoded.event_times.1,
@@ -138,17 +134,17 @@ fn encode(rows: FileRows, options: &EncodeOptions, footer: &Footer) -> Result<En
     match rows {
         FileRows::Data(target, file) => {
             let event_times = (file.event_time_min, file.event_time_max);
-            let (bytes, rows) = file.into_encoder(options)?.finish(footer)?;
+            let file = file.into_encoder(options)?.finish(footer)?;
             let folder = if target.late { DataFolder::Late } else { DataFolder::Open };
-            Ok(Encoded { lake_partition: target.lake_partition, folder: Some(folder), bytes, rows, event_times })
+            Ok(Encoded { lake_partition: target.lake_partition, folder: Some(folder), file, event_times })
         }
         FileRows::Quarantine(day, buffer) => {
             let event_times = (buffer.ingest_min, buffer.ingest_max);
             let mut encoder = FileEncoder::new(quarantine_schema(), options)?;
             encoder.write(&buffer.finish()?)?;
-            let (bytes, rows) = encoder.finish(footer)?;
+            let file = encoder.finish(footer)?;
             let lake_partition = LakePartition { window_start: day, values: Vec::new() };
-            Ok(Encoded { lake_partition, folder: None, bytes, rows, event_times })
+            Ok(Encoded { lake_partition, folder: None, file, event_times })
         }
     }
 }
@@ -162,21 +158,18 @@ async fn write(context: &TableContext, base: &StageBase, encoded: &Encoded) -> R
     });
     fail_point!("writer-before-stage");
     let mut writer = context.log.store().stage(&key).await?;
-    let mut start = 0;
-    while start < encoded.bytes.len() {
-        let end = encoded.bytes.len().min(start + WRITE_BYTES);
-        if let Err(error) = writer.write(encoded.bytes.slice(start..end)).await {
+    for part in &encoded.file.parts {
+        if let Err(error) = writer.write(part.clone()).await {
             if let Err(abort) = writer.abort().await {
                 tracing::debug!(key, error = %abort, "failed staging is left to the sweeper");
             }
             return Err(error.into());
         }
-        start = end;
     }
     let (upload, bytes) = writer.finish().await?;
     fail_point!("writer-after-stage");
-    if bytes != encoded.bytes.len() as u64 {
-        let detail = format!("store has `{bytes}` bytes of `{}` for `{key}`", encoded.bytes.len());
+    if bytes != encoded.file.bytes() {
+        let detail = format!("store has `{bytes}` bytes of `{}` for `{key}`", encoded.file.bytes());
         return Err(WriterError::Bug { what: "stage file", detail });
     }
     Ok((key, upload, bytes))
