@@ -2,11 +2,12 @@
 use super::{
     map_keys::last_of_duplicates,
     store::{Node, Store, Strings, Values},
+    validity::Validity,
 };
 use arrow::{
     array::{
         ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, BooleanArray, Decimal128Array, FixedSizeBinaryArray, ListArray, MapArray,
-        NullBufferBuilder, PrimitiveArray, StringArray, StructArray,
+        PrimitiveArray, StringArray, StructArray,
     },
     buffer::{Buffer, OffsetBuffer, ScalarBuffer},
     compute::take,
@@ -32,7 +33,7 @@ impl Store {
         let columns = match root {
             Node::Struct(at) => {
                 self.structs[at].rows = 0;
-                self.structs[at].valid.finish();
+                self.structs[at].valid.take();
                 self.take_members(at, schema.fields())?
             }
             node => vec![self.take(node, schema.field(0))?],
@@ -52,7 +53,7 @@ impl Store {
         Ok(match (node, field.data_type()) {
             (Node::Boolean(at), _) => {
                 let column = &mut self.booleans[at];
-                Arc::new(BooleanArray::new(column.values.finish(), column.valid.finish()))
+                Arc::new(BooleanArray::new(column.values.finish(), column.valid.take()))
             }
             (Node::Int(at), DataType::Date32) => Arc::new(primitive::<Date32Type>(&mut self.ints[at])?),
             (Node::Int(at), _) => Arc::new(primitive::<Int32Type>(&mut self.ints[at])?),
@@ -70,23 +71,23 @@ impl Store {
             (Node::Bytes(at), DataType::Utf8) => Arc::new(take_text(&mut self.strings[at])?),
             (Node::Bytes(at), _) => {
                 let (offsets, bytes, valid) = take_strings(&mut self.strings[at]);
-                Arc::new(BinaryArray::try_new(offsets, bytes, valid.finish())?)
+                Arc::new(BinaryArray::try_new(offsets, bytes, valid.take())?)
             }
             (Node::Fixed(at), DataType::FixedSizeBinary(size)) => {
                 let column = &mut self.fixeds[at];
                 let bytes = renew(&mut column.bytes, NEXT_BYTES);
-                Arc::new(FixedSizeBinaryArray::try_new(*size, Buffer::from_vec(bytes), column.valid.finish())?)
+                Arc::new(FixedSizeBinaryArray::try_new(*size, Buffer::from_vec(bytes), column.valid.take())?)
             }
             (Node::List(at), DataType::List(items)) => {
                 let offsets = take_offsets(&mut self.lists[at].offsets);
                 let values = self.take(self.lists[at].items, items)?;
-                Arc::new(ListArray::try_new(items.clone(), offsets, values, self.lists[at].valid.finish())?)
+                Arc::new(ListArray::try_new(items.clone(), offsets, values, self.lists[at].valid.take())?)
             }
             (Node::Map(at), DataType::Map(entries, _)) => self.take_map(at, entries)?,
             (Node::Struct(at), DataType::Struct(fields)) => {
                 let rows = take_out(&mut self.structs[at].rows);
                 let members = self.take_members(at, fields)?;
-                let valid = self.structs[at].valid.finish();
+                let valid = self.structs[at].valid.take();
                 Arc::new(StructArray::try_new_with_length(fields.clone(), members, valid, rows)?)
             }
             _ => return Err(mismatch(field.name())),
@@ -106,7 +107,7 @@ impl Store {
             offsets = kept_offsets;
         }
         let pairs = StructArray::try_new(fields.clone(), vec![keys, values], None)?;
-        Ok(Arc::new(MapArray::try_new(entries.clone(), offsets, pairs, self.maps[at].valid.finish(), false)?))
+        Ok(Arc::new(MapArray::try_new(entries.clone(), offsets, pairs, self.maps[at].valid.take(), false)?))
     }
 }
 
@@ -118,7 +119,7 @@ fn renew<T>(values: &mut Vec<T>, most: usize) -> Vec<T> {
 
 fn primitive<T: ArrowPrimitiveType>(column: &mut Values<T::Native>) -> Assembled<PrimitiveArray<T>> {
     let values = renew(&mut column.values, NEXT_VALUES);
-    PrimitiveArray::try_new(ScalarBuffer::from(values), column.valid.finish())
+    PrimitiveArray::try_new(ScalarBuffer::from(values), column.valid.take())
 }
 
 fn take_offsets(offsets: &mut Vec<i32>) -> OffsetBuffer<i32> {
@@ -127,14 +128,14 @@ fn take_offsets(offsets: &mut Vec<i32>) -> OffsetBuffer<i32> {
     OffsetBuffer::new(ScalarBuffer::from(filled))
 }
 
-fn take_strings(column: &mut Strings) -> (OffsetBuffer<i32>, Buffer, &mut NullBufferBuilder) {
+fn take_strings(column: &mut Strings) -> (OffsetBuffer<i32>, Buffer, &mut Validity) {
     let bytes = renew(&mut column.bytes, NEXT_BYTES);
     (take_offsets(&mut column.offsets), Buffer::from_vec(bytes), &mut column.valid)
 }
 
 fn take_text(column: &mut Strings) -> Assembled<StringArray> {
     let (offsets, bytes, valid) = take_strings(column);
-    StringArray::try_new(offsets, bytes, valid.finish())
+    StringArray::try_new(offsets, bytes, valid.take())
 }
 
 fn mismatch(what: &str) -> ArrowError {

@@ -19,6 +19,7 @@ mod plan;
 mod plans;
 mod store;
 mod text;
+mod validity;
 
 pub(crate) use frame::frame;
 pub(crate) use pass::decodes;

@@ -3,7 +3,10 @@ use super::store::Node;
 use std::sync::Arc;
 
 /// A step: reads a value of the writer's type and adds one to the table's column. Columns are named by their place in the store.
+///
+/// The tag is a byte of its own: one hidden in a `Node` costs more to read than it saves.
 #[derive(Debug)]
+#[repr(u8)]
 pub(super) enum Op {
     /// Reads and adds nothing: null where the table has no column.
     Nothing,
@@ -38,10 +41,7 @@ pub(super) enum Op {
     BigDecimal(usize),
     /// Into a struct of months, days and milliseconds.
     Duration(Box<DurationOp>),
-    Enum {
-        column: usize,
-        symbols: Arc<[String]>,
-    },
+    Enum(Box<EnumOp>),
     Nullable(Box<NullableOp>),
     Union(Box<[Op]>),
     Member(Box<MemberOp>),
@@ -68,6 +68,22 @@ pub(super) struct DurationOp {
     pub days: usize,
     pub millis: usize,
 }
+
+#[derive(Debug)]
+pub(super) struct EnumOp {
+    pub column: usize,
+    pub symbols: Box<[Symbol]>,
+}
+
+/// A symbol's text, at hand as a block where it is short.
+#[derive(Debug)]
+pub(super) struct Symbol {
+    pub text: Box<[u8]>,
+    pub block: Option<[u8; SYMBOL_BLOCK]>,
+}
+
+/// Bytes of a short symbol.
+pub(super) const SYMBOL_BLOCK: usize = 16;
 
 /// A union of null and one other type.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use super::{
     Limits,
     cursor::Cursor,
     fault::{Fault, Walk},
-    op::{ArrayOp, DecimalOp, DurationOp, MapOp, MemberOp, Op, RecordOp, RecordTarget},
+    op::{ArrayOp, DecimalOp, DurationOp, EnumOp, MapOp, MemberOp, Op, RecordOp, RecordTarget},
     plan::Plan,
     store::{Store, offset},
     text,
@@ -15,7 +15,6 @@ use crate::{
     RefusalCode,
     schema::{BYTES_PER_NODE, Type},
 };
-use std::sync::Arc;
 
 /// Nodes that a uuid of 16 bytes takes as text.
 const UUID_NODES: usize = 3;
@@ -45,7 +44,7 @@ struct Pass<'a> {
     depth_left: usize,
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
     #[inline]
     fn spend(&mut self, nodes: usize) -> Walk<()> {
         match self.nodes_left.checked_sub(nodes) {
@@ -67,42 +66,58 @@ impl Pass<'_> {
     }
 
     fn step(&mut self, op: &Op) -> Walk<()> {
+        let mut cursor = self.cursor;
+        self.value(op, &mut cursor)?;
+        self.cursor = cursor;
+        Ok(())
+    }
+
+    /// Takes a step at a cursor that is the caller's own, so that it stays in registers; the pass's own is behind meanwhile.
+    #[inline(always)]
+    fn value(&mut self, op: &Op, cursor: &mut Cursor<'a>) -> Walk<()> {
+        let op = match op {
+            Op::Nullable(nullable) => match cursor.long()? {
+                branch if branch == nullable.null_branch => &nullable.null,
+                0 | 1 => &nullable.value,
+                branch => return Err(no_branch(branch, 2)),
+            },
+            op => op,
+        };
+        match op {
+            Op::Boolean(at) => self.boolean(*at, cursor.array()?)?,
+            Op::Int(at) => self.store.ints[*at].push(cursor.int()?),
+            Op::Long(at) => self.store.longs[*at].push(cursor.long()?),
+            Op::Float(at) => self.store.floats[*at].push(f32::from_le_bytes(cursor.array()?)),
+            Op::Double(at) => self.store.doubles[*at].push(f64::from_le_bytes(cursor.array()?)),
+            Op::Text(at) => text::put_string(cursor, &mut self.store.strings[*at])?,
+            Op::Enum(symbols) => self.symbol(symbols, cursor.int()?)?,
+            op => {
+                self.cursor = *cursor;
+                self.rarer(op)?;
+                *cursor = self.cursor;
+            }
+        }
+        Ok(())
+    }
+
+    /// Steps apart from the common ones, so that these stay small.
+    #[inline(never)]
+    fn rarer(&mut self, op: &Op) -> Walk<()> {
         match op {
             Op::Nothing => {}
             Op::Null(node, nodes) => {
                 self.spend(nodes - 1)?;
                 self.store.push_null(*node);
             }
-            Op::Boolean(at) => self.boolean(*at)?,
-            Op::Int(at) => self.store.ints[*at].push(self.cursor.int()?),
-            Op::Long(at) => self.store.longs[*at].push(self.cursor.long()?),
             Op::IntToLong(at) => self.store.longs[*at].push(i64::from(self.cursor.int()?)),
             Op::Millis(at) => self.millis(*at)?,
             Op::Nanos(at) => self.store.longs[*at].push(self.cursor.long()?.div_euclid(1_000)),
-            Op::Float(at) => self.store.floats[*at].push(f32::from_le_bytes(self.cursor.array()?)),
-            Op::Double(at) => self.store.doubles[*at].push(f64::from_le_bytes(self.cursor.array()?)),
             Op::FloatToDouble(at) => self.store.doubles[*at].push(f64::from(f32::from_le_bytes(self.cursor.array()?))),
-            Op::Text(at) => self.text(*at)?,
             Op::Bytes(at) => self.store.strings[*at].push(self.cursor.bytes()?),
-            Op::Enum { column, symbols } => self.symbol(*column, symbols)?,
-            Op::Nullable(nullable) => match self.cursor.long()? {
-                branch if branch == nullable.null_branch => self.step(&nullable.null)?,
-                0 | 1 => self.step(&nullable.value)?,
-                branch => return Err(no_branch(branch, 2)),
-            },
-            Op::Record(record) => self.record(record)?,
-            op => self.rarer(op)?,
-        }
-        Ok(())
-    }
-
-    /// Steps apart from the common ones, so that these stay small.
-    fn rarer(&mut self, op: &Op) -> Walk<()> {
-        match op {
             Op::Fixed { column, size } => {
                 let column = &mut self.store.fixeds[*column];
                 column.bytes.extend_from_slice(self.cursor.take(*size)?);
-                column.valid.append_non_null();
+                column.valid.push_valid();
             }
             Op::FixedToBytes { column, size } => self.store.strings[*column].push(self.cursor.take(*size)?),
             Op::UuidText(at) => text::put_uuid(self.cursor.bytes()?, &mut self.store.strings[*at])?,
@@ -126,7 +141,8 @@ impl Pass<'_> {
             Op::Member(member) => self.member(member)?,
             Op::Array(array) => self.array(array)?,
             Op::Map(map) => self.map(map)?,
-            _ => unreachable!("the common steps are taken by `step`"),
+            Op::Record(record) => self.record(record)?,
+            op => self.step(op)?,
         }
         Ok(())
     }
@@ -134,20 +150,20 @@ impl Pass<'_> {
     fn record(&mut self, record: &RecordOp) -> Walk<()> {
         self.spend(record.nodes)?;
         self.deeper(|pass| {
+            let mut cursor = pass.cursor;
             for field in &record.fields {
-                pass.step(&field.op).map_err(|fault| fault.within(&*field.name))?;
+                if let Err(fault) = pass.value(&field.op, &mut cursor) {
+                    return Err(fault.within(&*field.name));
+                }
             }
+            pass.cursor = cursor;
             if !record.lacking.is_empty() {
                 pass.lacking(record)?;
             }
             Ok(())
         })?;
         match record.target {
-            RecordTarget::Struct(at) => {
-                let structure = &mut self.store.structs[at];
-                structure.rows += 1;
-                structure.valid.append_non_null();
-            }
+            RecordTarget::Struct(at) => self.store.structs[at].end_row(),
             RecordTarget::Empty(at) => self.store.strings[at].push(b"{}"),
         }
         Ok(())
@@ -159,21 +175,21 @@ impl Pass<'_> {
         for lacking in &record.lacking {
             self.spend(1 + lacking.default.len() / BYTES_PER_NODE)?;
             let cursor = Cursor::new(&lacking.default);
-            let mut pass = Pass { cursor, store: self.store, nodes_left: self.nodes_left, depth_left: self.depth_left };
+            let mut pass = Pass { cursor, store: &mut *self.store, nodes_left: self.nodes_left, depth_left: self.depth_left };
             pass.step(&lacking.op).map_err(|fault| fault.within(&*lacking.name))?;
             self.nodes_left = pass.nodes_left;
         }
         Ok(())
     }
 
-    fn boolean(&mut self, at: usize) -> Walk<()> {
-        let [byte] = self.cursor.array()?;
+    #[inline(always)]
+    fn boolean(&mut self, at: usize, [byte]: [u8; 1]) -> Walk<()> {
         if byte > 1 {
             return Err(Fault::new(RefusalCode::InvalidBoolean, "the boolean is neither 0 nor 1"));
         }
         let column = &mut self.store.booleans[at];
         column.values.append(byte == 1);
-        column.valid.append_non_null();
+        column.valid.push_valid();
         Ok(())
     }
 
@@ -185,21 +201,17 @@ impl Pass<'_> {
         Ok(())
     }
 
-    #[inline]
-    fn text(&mut self, at: usize) -> Walk<()> {
-        let bytes = self.cursor.bytes()?;
-        text::check_utf8(bytes)?;
-        self.store.strings[at].push(bytes);
-        Ok(())
-    }
-
-    fn symbol(&mut self, column: usize, symbols: &Arc<[String]>) -> Walk<()> {
-        let index = self.cursor.int()?;
-        let Some(symbol) = usize::try_from(index).ok().and_then(|index| symbols.get(index)) else {
-            return Err(Fault::new(RefusalCode::InvalidEnum, format!("the symbol index is `{index}` of `{}`", symbols.len())));
+    #[inline(always)]
+    fn symbol(&mut self, op: &EnumOp, index: i32) -> Walk<()> {
+        let Some(symbol) = usize::try_from(index).ok().and_then(|index| op.symbols.get(index)) else {
+            return Err(Fault::new(RefusalCode::InvalidEnum, format!("the symbol index is `{index}` of `{}`", op.symbols.len())));
         };
-        self.spend(symbol.len() / BYTES_PER_NODE)?;
-        self.store.strings[column].push(symbol.as_bytes());
+        self.spend(symbol.text.len() / BYTES_PER_NODE)?;
+        let column = &mut self.store.strings[op.column];
+        match &symbol.block {
+            Some(block) => column.push_block(block, symbol.text.len()),
+            None => column.push(&symbol.text),
+        }
         Ok(())
     }
 
@@ -224,8 +236,7 @@ impl Pass<'_> {
         self.store.ints[duration.months].push(months);
         self.store.ints[duration.days].push(days);
         self.store.longs[duration.millis].push(i64::from(millis));
-        self.store.structs[duration.structure].rows += 1;
-        self.store.structs[duration.structure].valid.append_non_null();
+        self.store.structs[duration.structure].end_row();
         Ok(())
     }
 
@@ -235,9 +246,7 @@ impl Pass<'_> {
         for other in (0..self.store.structs[member.structure].members.len()).filter(|other| *other != member.member) {
             self.store.push_null_member(member.structure, other);
         }
-        let structure = &mut self.store.structs[member.structure];
-        structure.rows += 1;
-        structure.valid.append_non_null();
+        self.store.structs[member.structure].end_row();
         Ok(())
     }
 
@@ -250,19 +259,19 @@ impl Pass<'_> {
         let list = &mut self.store.lists[array.list];
         let start = *list.offsets.last().expect("there is always a first offset");
         list.offsets.push(start + offset(items));
-        list.valid.append_non_null();
+        list.valid.push_valid();
         Ok(())
     }
 
     fn map(&mut self, map: &MapOp) -> Walk<()> {
         self.blocks(2, true, |pass| {
-            pass.text(map.keys).map_err(|fault| fault.within("{}"))?;
+            text::put_string(&mut pass.cursor, &mut pass.store.strings[map.keys]).map_err(|fault| fault.within("{}"))?;
             pass.step(&map.values).map_err(|fault| fault.within("{}"))
         })?;
         let end = self.store.strings[map.keys].offsets.len() - 1;
         let column = &mut self.store.maps[map.map];
         column.offsets.push(offset(end));
-        column.valid.append_non_null();
+        column.valid.push_valid();
         Ok(())
     }
 

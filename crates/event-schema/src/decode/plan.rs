@@ -1,6 +1,9 @@
 //! Resolves a writer's schema to the table's: what is read goes where, what the table lacks, and what does not fit.
 use super::{
-    op::{ArrayOp, DecimalOp, DurationOp, FieldOp, LackingOp, MapOp, MemberOp, NullableOp, Op, RecordOp, RecordTarget},
+    op::{
+        ArrayOp, DecimalOp, DurationOp, EnumOp, FieldOp, LackingOp, MapOp, MemberOp, NullableOp, Op, RecordOp, RecordTarget, SYMBOL_BLOCK,
+        Symbol,
+    },
     store::{Node, Store},
 };
 use crate::{
@@ -231,7 +234,9 @@ fn scalar(writer: &Shape, column: Column<'_>, node: Node) -> Option<Op> {
         (Shape::UuidText, Scalar::Text, Node::Bytes(at)) => Op::UuidText(at),
         (Shape::UuidBytes, Scalar::Text, Node::Bytes(at)) => Op::UuidBytes(at),
         (Shape::BigDecimal, Scalar::Text, Node::Bytes(at)) => Op::BigDecimal(at),
-        (Shape::Enum(symbols), Scalar::Text, Node::Bytes(column)) => Op::Enum { column, symbols: symbols.clone() },
+        (Shape::Enum(symbols), Scalar::Text, Node::Bytes(column)) => {
+            Op::Enum(Box::new(EnumOp { column, symbols: symbols.iter().map(|symbol| symbol_op(symbol)).collect() }))
+        }
         (Shape::Bytes, Scalar::Binary, Node::Bytes(at)) => Op::Bytes(at),
         (Shape::Fixed(size), Scalar::Binary, Node::Bytes(column)) => Op::FixedToBytes { column, size: *size },
         (Shape::Fixed(size), Scalar::Fixed(width), Node::Fixed(column)) if *size == width => Op::Fixed { column, size: *size },
@@ -242,6 +247,12 @@ fn scalar(writer: &Shape, column: Column<'_>, node: Node) -> Option<Op> {
         }
         _ => return None,
     })
+}
+
+fn symbol_op(symbol: &str) -> Symbol {
+    let mut block = [0; SYMBOL_BLOCK];
+    let short = block.get_mut(..symbol.len()).map(|start| start.copy_from_slice(symbol.as_bytes()));
+    Symbol { text: symbol.as_bytes().into(), block: short.map(|()| block) }
 }
 
 fn decimal_op(decimal: Decimal, column: usize) -> Op {

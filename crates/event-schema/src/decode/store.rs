@@ -1,7 +1,8 @@
 //! The columns that rows are decoded into: plain vectors that can be cut back to a row count, so that a record that turns out malformed in
 //! its middle leaves no trace.
+use super::validity::Validity;
 use crate::schema::{BYTES_PER_NODE, Column, Scalar, Type};
-use arrow::array::{BooleanBufferBuilder, NullBufferBuilder};
+use arrow::array::BooleanBufferBuilder;
 
 /// A column: its kind and its place among those of its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,13 +25,13 @@ pub(super) enum Node {
 #[derive(Debug)]
 pub(super) struct Values<T> {
     pub values: Vec<T>,
-    pub valid: NullBufferBuilder,
+    pub valid: Validity,
 }
 
 #[derive(Debug)]
 pub(super) struct Booleans {
     pub values: BooleanBufferBuilder,
-    pub valid: NullBufferBuilder,
+    pub valid: Validity,
 }
 
 /// Text or bytes. `offsets` has one more than there are values.
@@ -38,27 +39,27 @@ pub(super) struct Booleans {
 pub(super) struct Strings {
     pub offsets: Vec<i32>,
     pub bytes: Vec<u8>,
-    pub valid: NullBufferBuilder,
+    pub valid: Validity,
 }
 
 #[derive(Debug)]
 pub(super) struct Fixeds {
     pub size: usize,
     pub bytes: Vec<u8>,
-    pub valid: NullBufferBuilder,
+    pub valid: Validity,
 }
 
 #[derive(Debug)]
 pub(super) struct Lists {
     pub offsets: Vec<i32>,
-    pub valid: NullBufferBuilder,
+    pub valid: Validity,
     pub items: Node,
 }
 
 #[derive(Debug)]
 pub(super) struct Maps {
     pub offsets: Vec<i32>,
-    pub valid: NullBufferBuilder,
+    pub valid: Validity,
     /// Place among [`Store::strings`].
     pub keys: usize,
     pub values: Node,
@@ -68,7 +69,7 @@ pub(super) struct Maps {
 #[derive(Debug)]
 pub(super) struct Structs {
     pub rows: usize,
-    pub valid: NullBufferBuilder,
+    pub valid: Validity,
     pub members: Box<[Option<Node>]>,
 }
 
@@ -88,11 +89,6 @@ pub(super) struct Store {
     pub structs: Vec<Structs>,
 }
 
-/// A validity without rows; it takes no memory before the first null.
-fn valid() -> NullBufferBuilder {
-    NullBufferBuilder::new(0)
-}
-
 fn last<T>(column: T, columns: &mut Vec<T>) -> usize {
     columns.push(column);
     columns.len() - 1
@@ -100,13 +96,13 @@ fn last<T>(column: T, columns: &mut Vec<T>) -> usize {
 
 impl<T> Values<T> {
     fn new() -> Self {
-        Self { values: Vec::new(), valid: valid() }
+        Self { values: Vec::new(), valid: Validity::default() }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, value: T) {
         self.values.push(value);
-        self.valid.append_non_null();
+        self.valid.push_valid();
     }
 
     fn truncate(&mut self, rows: usize) {
@@ -117,14 +113,14 @@ impl<T> Values<T> {
 
 impl<T: Default> Values<T> {
     fn push_null(&mut self) {
+        self.valid.push_null(self.values.len());
         self.values.push(T::default());
-        self.valid.append_null();
     }
 }
 
 impl Strings {
     fn new() -> Self {
-        Self { offsets: vec![0], bytes: Vec::new(), valid: valid() }
+        Self { offsets: vec![0], bytes: Vec::new(), valid: Validity::default() }
     }
 
     /// Adds a value.
@@ -134,16 +130,39 @@ impl Strings {
         self.end_value();
     }
 
+    /// Adds the first bytes of a block: as one copy of a known size, which a short value is not.
+    #[inline(always)]
+    pub(super) fn push_block<const N: usize>(&mut self, block: &[u8; N], length: usize) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(block);
+        self.bytes.truncate(start + length);
+        self.end_value();
+    }
+
     /// What was written to `bytes` since the last value is the next one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn end_value(&mut self) {
         self.offsets.push(offset(self.bytes.len()));
-        self.valid.append_non_null();
+        self.valid.push_valid();
+    }
+
+    fn push_null(&mut self) {
+        self.valid.push_null(self.offsets.len() - 1);
+        self.offsets.push(offset(self.bytes.len()));
+    }
+}
+
+impl Structs {
+    /// The members have their values: the row is whole.
+    #[inline(always)]
+    pub(super) fn end_row(&mut self) {
+        self.rows += 1;
+        self.valid.push_valid();
     }
 }
 
 /// A place in a column as Arrow counts it.
-#[inline]
+#[inline(always)]
 pub(super) fn offset(place: usize) -> i32 {
     i32::try_from(place).expect("a segment ends long before 2^31")
 }
@@ -159,12 +178,12 @@ impl Store {
             Column::Scalar(scalar) => self.add_scalar(scalar),
             Column::List(items) => {
                 let items = self.add(items);
-                Node::List(last(Lists { offsets: vec![0], valid: valid(), items }, &mut self.lists))
+                Node::List(last(Lists { offsets: vec![0], valid: Validity::default(), items }, &mut self.lists))
             }
             Column::Map(values) => {
                 let keys = last(Strings::new(), &mut self.strings);
                 let values = self.add(values);
-                Node::Map(last(Maps { offsets: vec![0], valid: valid(), keys, values }, &mut self.maps))
+                Node::Map(last(Maps { offsets: vec![0], valid: Validity::default(), keys, values }, &mut self.maps))
             }
             Column::Record(members) => {
                 let members = members.iter().map(|m| m.ty.has_column().then(|| self.add(&m.ty))).collect();
@@ -185,7 +204,7 @@ impl Store {
     fn add_scalar(&mut self, scalar: Scalar) -> Node {
         match scalar {
             Scalar::Boolean => {
-                let column = Booleans { values: BooleanBufferBuilder::new(0), valid: valid() };
+                let column = Booleans { values: BooleanBufferBuilder::new(0), valid: Validity::default() };
                 Node::Boolean(last(column, &mut self.booleans))
             }
             Scalar::Int | Scalar::Date => Node::Int(last(Values::new(), &mut self.ints)),
@@ -194,47 +213,45 @@ impl Store {
             Scalar::Double => Node::Double(last(Values::new(), &mut self.doubles)),
             Scalar::Decimal(..) => Node::Decimal(last(Values::new(), &mut self.decimals)),
             Scalar::Text | Scalar::Binary => Node::Bytes(last(Strings::new(), &mut self.strings)),
-            Scalar::Fixed(size) => Node::Fixed(last(Fixeds { size, bytes: Vec::new(), valid: valid() }, &mut self.fixeds)),
+            Scalar::Fixed(size) => Node::Fixed(last(Fixeds { size, bytes: Vec::new(), valid: Validity::default() }, &mut self.fixeds)),
         }
     }
 
     fn add_struct(&mut self, members: Box<[Option<Node>]>) -> Node {
-        Node::Struct(last(Structs { rows: 0, valid: valid(), members }, &mut self.structs))
+        Node::Struct(last(Structs { rows: 0, valid: Validity::default(), members }, &mut self.structs))
     }
 
     /// Adds a null; members of a null struct are null too.
     pub(super) fn push_null(&mut self, node: Node) {
         match node {
             Node::Boolean(at) => {
-                self.booleans[at].values.append(false);
-                self.booleans[at].valid.append_null();
+                let column = &mut self.booleans[at];
+                column.valid.push_null(column.values.len());
+                column.values.append(false);
             }
             Node::Int(at) => self.ints[at].push_null(),
             Node::Long(at) => self.longs[at].push_null(),
             Node::Float(at) => self.floats[at].push_null(),
             Node::Double(at) => self.doubles[at].push_null(),
             Node::Decimal(at) => self.decimals[at].push_null(),
-            Node::Bytes(at) => {
-                let column = &mut self.strings[at];
-                column.offsets.push(offset(column.bytes.len()));
-                column.valid.append_null();
-            }
+            Node::Bytes(at) => self.strings[at].push_null(),
             Node::Fixed(at) => {
                 let column = &mut self.fixeds[at];
+                column.valid.push_null(column.bytes.len() / column.size);
                 column.bytes.resize(column.bytes.len() + column.size, 0);
-                column.valid.append_null();
             }
             Node::List(at) => {
-                repeat_last(&mut self.lists[at].offsets);
-                self.lists[at].valid.append_null();
+                let Lists { offsets, valid, .. } = &mut self.lists[at];
+                push_null_items(offsets, valid);
             }
             Node::Map(at) => {
-                repeat_last(&mut self.maps[at].offsets);
-                self.maps[at].valid.append_null();
+                let Maps { offsets, valid, .. } = &mut self.maps[at];
+                push_null_items(offsets, valid);
             }
             Node::Struct(at) => {
-                self.structs[at].rows += 1;
-                self.structs[at].valid.append_null();
+                let column = &mut self.structs[at];
+                column.valid.push_null(column.rows);
+                column.rows += 1;
                 for member in 0..self.structs[at].members.len() {
                     self.push_null_member(at, member);
                 }
@@ -320,6 +337,7 @@ fn cut(offsets: &mut Vec<i32>, rows: usize) -> usize {
     place(*offsets.last().expect("the first offset stays"))
 }
 
-fn repeat_last(offsets: &mut Vec<i32>) {
+fn push_null_items(offsets: &mut Vec<i32>, valid: &mut Validity) {
+    valid.push_null(offsets.len() - 1);
     offsets.push(*offsets.last().expect("there is always a first offset"));
 }

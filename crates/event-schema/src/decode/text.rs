@@ -13,26 +13,36 @@ const MAX_UNSCALED_BYTES: usize = 416;
 /// Decimal digits that are taken off at once.
 const DIGITS_AT_ONCE: u32 = 9;
 
-/// Most text is short and ASCII, which is seen eight bytes at a time.
-#[inline]
-pub(super) fn check_utf8(bytes: &[u8]) -> Walk<()> {
-    if is_ascii(bytes) { Ok(()) } else { check_not_ascii(bytes) }
-}
+/// Bytes of a block: text no longer than this is checked and copied as one, where the record has so many bytes left.
+const BLOCK: usize = 16;
 
-fn check_not_ascii(bytes: &[u8]) -> Walk<()> {
-    match std::str::from_utf8(bytes) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Fault::new(RefusalCode::InvalidUtf8, format!("the string is not UTF-8 from byte `{}`", error.valid_up_to()))),
+/// Reads a string and adds it. Most are short and ASCII.
+#[inline(always)]
+pub(super) fn put_string(cursor: &mut Cursor<'_>, column: &mut Strings) -> Walk<()> {
+    const HIGH_BITS: u128 = 0x8080_8080_8080_8080_8080_8080_8080_8080;
+    let length = cursor.long()?;
+    if let (1..=16, Some(block)) = (length, cursor.rest().first_chunk::<BLOCK>()) {
+        let used = u128::MAX >> (128 - 8 * length.unsigned_abs());
+        if u128::from_le_bytes(*block) & used & HIGH_BITS == 0 {
+            let length = length.unsigned_abs() as usize;
+            column.push_block(block, length);
+            return cursor.take(length).map(drop);
+        }
     }
+    *cursor = put_any_string(*cursor, length, column)?;
+    Ok(())
 }
 
-#[inline]
-fn is_ascii(bytes: &[u8]) -> bool {
-    const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
-    let (words, rest) = bytes.as_chunks::<8>();
-    let word_bits = words.iter().fold(0, |bits, word| bits | u64::from_ne_bytes(*word));
-    let rest_bits = rest.iter().fold(0, |bits, byte| bits | byte);
-    word_bits & HIGH_BITS == 0 && rest_bits < 0x80
+#[inline(never)]
+fn put_any_string<'a>(mut cursor: Cursor<'a>, length: i64, column: &mut Strings) -> Walk<Cursor<'a>> {
+    let bytes = cursor.counted(length)?;
+    if !bytes.is_ascii()
+        && let Err(error) = std::str::from_utf8(bytes)
+    {
+        return Err(Fault::new(RefusalCode::InvalidUtf8, format!("the string is not UTF-8 from byte `{}`", error.valid_up_to())));
+    }
+    column.push(bytes);
+    Ok(cursor)
 }
 
 /// A uuid in text form, in lower case.
