@@ -12,6 +12,11 @@ pub(super) fn canonical(schema: &Schema) -> String {
     writer.text
 }
 
+/// The namespace of a full name.
+pub(super) fn namespace_of(full_name: &str) -> Option<&str> {
+    full_name.rsplit_once('.').map(|(namespace, _)| namespace)
+}
+
 struct Writer {
     text: String,
     /// Full names written so far: a type is written once and then referred to.

@@ -1,7 +1,7 @@
 //! From a parsed Avro schema to its shape, or to all its faults.
 use super::{
     MAX_SCHEMA_DEPTH, MAX_SCHEMA_FIELDS, default,
-    shape::{Branch, Column, Decimal, Member, NullBranch, Shape, Timestamp, Type, Unit},
+    shape::{Branch, Decimal, Member, NullBranch, Shape, Timestamp, Type, Unit},
 };
 use crate::{
     columns::IDENTITY_PREFIX,
@@ -23,12 +23,7 @@ pub(super) fn compile(schema: &Schema) -> Result<Type, SchemaError> {
     compiler.define(schema);
     let root = compiler.typed(schema, "", 0);
     match root {
-        Some(root) if compiler.faults.is_empty() => match root.column() {
-            Column::Absent | Column::Empty => {
-                Err(SchemaError::whole("the schema has no fields with values, so a table has no columns: add a field"))
-            }
-            _ => Ok(root),
-        },
+        Some(root) if compiler.faults.is_empty() => Ok(root),
         _ => Err(SchemaError { faults: compiler.faults }),
     }
 }

@@ -4,6 +4,7 @@ mod canonical;
 mod compile;
 mod default;
 mod evolve;
+mod merge;
 mod shape;
 
 pub(crate) use arrow_form::glue_type;
@@ -42,6 +43,9 @@ impl TableSchema {
     pub fn parse(avro_json: &str) -> Result<Self, SchemaError> {
         let parsed = parse_avro(avro_json)?;
         let root = compile::compile(&parsed)?;
+        if matches!(root.column(), Column::Absent | Column::Empty) {
+            return Err(SchemaError::whole("the schema has no fields with values, so a table has no columns: add a field"));
+        }
         let fields: Vec<_> = arrow_form::table_columns(&root).into_iter().map(|c| arrow_form::field(c.name, c.ty)).collect();
         let schema = Self { arrow: Arc::new(ArrowSchema::new(fields)), root, canonical: canonical::canonical(&parsed) };
         schema.check_derived_forms()?;
