@@ -35,6 +35,14 @@ test: setup ## Unit tests, models, 300 simulation seeds, tests on a real Kafka b
 	$(CARGO) test --workspace
 	$(CARGO) test --workspace --features planted-bugs --test models --test planted --test simulation planted
 
+.PHONY: test-kill
+test-kill: setup ## Slow: two writers killed at every fail point and at random under 1,000,000 records (KILL_SEED=… replays); target/kill.json
+	$(CARGO) test --workspace --features tributary/fail-points --test kill -- --nocapture
+
+.PHONY: test-memory
+test-memory: setup ## Slow: memory of the process against its budget (MEMORY_RECORDS=10000000 for the long one); target/memory.json
+	$(CARGO) test --workspace --features tributary/fail-points --test memory -- --nocapture
+
 .PHONY: lint
 lint: setup-build ## Formatting and clippy; warnings are errors
 	$(CARGO) fmt --all --check

@@ -1,7 +1,7 @@
 //! Two writers, and what is done to them.
 use crate::{
     flow::Flow,
-    points::{PASSES, Reach, reach},
+    points::{Reach, passes, reach},
     scene::{Scene, Writer},
 };
 use rand::{Rng as _, SeedableRng as _};
@@ -91,30 +91,31 @@ impl<'a> Battle<'a> {
         }
     }
 
-    /// Ends one writer at a point, and again at the same point while it recovers.
+    /// Ends one writer at a point, several times in a row: the later ones end while they recover.
     pub fn fire_at(&mut self, point: &str) {
         let began = Instant::now();
         let number = self.rng.random_range(0..WRITERS);
         let how = reach(point);
-        for pass in 0..PASSES {
-            let nth = if pass == 0 && how == Reach::Work { self.rng.random_range(1..=3) } else { 1 };
-            self.arm_and_reach(number, point, nth, how);
-            self.flow.step_done();
+        let passes = passes(how, &mut self.rng);
+        for nth in &passes {
+            self.arm_and_reach(number, point, *nth, how);
         }
+        self.flow.step_done();
         for number in 0..WRITERS {
             if self.writers[number].is_none() {
                 self.start(number, &[]);
             }
         }
         let next_seq = self.scene.state().next_seq;
-        self.say(&format!("writer {number} ended twice at {point} ({} ms), log at {next_seq}", began.elapsed().as_millis()));
+        let time_ms = began.elapsed().as_millis();
+        self.say(&format!("writer {number} ended {} times at {point} ({time_ms} ms), log at {next_seq}", passes.len()));
     }
 
     fn arm_and_reach(&mut self, number: usize, point: &str, nth: u64, how: Reach) {
         let armed = format!("{point}:{nth}");
         let arm = ("TRIBUTARY_FAIL_POINT", armed.as_str());
         match how {
-            Reach::Work => {
+            Reach::Work | Reach::Start | Reach::Upkeep => {
                 self.start(number, &[arm]);
                 self.wait_for_end(number, point, nth, REACHED);
             }
@@ -181,6 +182,7 @@ impl<'a> Battle<'a> {
         self.start(number, &[&[("TRIBUTARY_STOP_POINT", stop_point)], variables].concat());
         let writer = self.writer(number);
         wait_until(REACHED, &format!("writer {number} freezes at {stop_point}"), || writer.is_frozen() || writer.ended().is_some());
+        self.say(&format!("writer {number} freezes at {stop_point}"));
         self.scene.pause(LONGER_THAN_THE_SESSION);
         self.fought.pauses += 1;
         if self.writer(number).ended().is_none() {

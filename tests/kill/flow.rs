@@ -13,7 +13,7 @@ use test_kit::{KafkaServer, telemetry::Totals, wait_until};
 
 const TICK: Duration = Duration::from_millis(50);
 /// What a step takes, about. If one takes longer the flow becomes thinner, and never ends before the last one.
-const STEP: Duration = Duration::from_secs(4);
+const STEP: Duration = Duration::from_secs(6);
 const FLUSH: Duration = Duration::from_secs(60);
 
 /// A producer that spreads its records over the steps of a test.

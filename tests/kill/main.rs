@@ -54,7 +54,7 @@ fn fire_at_every_point_and_at_random_loses_nothing_and_repeats_nothing() {
         commit_interval: COMMIT_INTERVAL,
         idle_timeout: IDLE_TIMEOUT,
     });
-    let flow = Flow::start(&scene, rows, seed, points.len() as u64 * points::PASSES + random_events);
+    let flow = Flow::start(&scene, rows, seed, points.len() as u64 + random_events);
     let mut battle = Battle::new(&scene, flow, seed);
     battle.begin_the_log_under_fire();
     for point in &points {

@@ -1,13 +1,25 @@
 //! How each fail point is reached.
 
-/// Times that a writer ends at each point: again while it recovers.
-pub const PASSES: u64 = 2;
+use rand::Rng as _;
+use rand_chacha::ChaCha8Rng;
+
+/// At which passing of the point a writer ends, one writer after the other: the last ones end while they recover from the one before.
+pub fn passes(how: Reach, rng: &mut ChaCha8Rng) -> Vec<u64> {
+    match how {
+        Reach::Work => vec![1, 2, rng.random_range(3..=9), 1],
+        _ => vec![1, 1],
+    }
+}
 
 /// What makes a writer pass a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// Its work.
+    /// Its work, many times.
     Work,
+    /// Its start, once.
+    Start,
+    /// Its work, now and then.
+    Upkeep,
     /// Answers of the store that get lost.
     LostReply,
     /// File lists of any length in objects of their own.
@@ -30,11 +42,12 @@ pub enum Reach {
 /// Nobody has said how the point is reached: say it here.
 pub fn reach(point: &str) -> Reach {
     match point {
-        "writer-before-assign" | "writer-after-assign" | "writer-before-fetch" | "writer-after-fetch" => Reach::Work,
+        "writer-before-assign" | "writer-after-assign" => Reach::Start,
+        "writer-before-fetch" | "writer-after-fetch" => Reach::Work,
         "writer-before-stage" | "writer-after-stage" | "writer-before-create" | "writer-after-create" => Reach::Work,
         "writer-before-publish" | "writer-after-publish" | "before-publish" | "after-publish" => Reach::Work,
         "writer-before-group-commit" | "writer-after-group-commit" | "before-create" | "after-create" => Reach::Work,
-        "before-checkpoint" | "after-checkpoint" | "after-latest" => Reach::Work,
+        "before-checkpoint" | "after-checkpoint" | "after-latest" => Reach::Upkeep,
         "lost-reply" => Reach::LostReply,
         "before-file-list" | "after-file-list" => Reach::FileList,
         "before-segment" | "after-segment" => Reach::Segment,

@@ -16,6 +16,8 @@ def row(sql):
 
 
 def main():
+    # It would be printed before the counts.
+    duckdb.sql("SET enable_progress_bar = false")
     counts = row(
         f"""SELECT count(*) AS rows, count(DISTINCT {IDENTITY}) AS distinct_records, count(DISTINCT (device_id, seq)) AS distinct_rows,
                    sum(seq)::BIGINT AS seq_sum, sum(counter)::BIGINT AS counter_sum, count(temperature) AS temperature_rows,

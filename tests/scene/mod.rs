@@ -65,7 +65,11 @@ impl Scene {
     pub fn with(scene: SceneSettings) -> Self {
         let SceneSettings { topics, kafka_partitions, .. } = scene;
         let server = KafkaServer::shared();
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let mut folder = tempfile::tempdir().expect("a temporary folder can be made");
+        if std::env::var_os("KEEP_SCENE").is_some() {
+            println!("lake, settings and logs stay in {}", folder.path().display());
+            folder.disable_cleanup(true);
+        }
         let topics: Vec<String> =
             (0..topics).map(|_| server.create_topic("telemetry", kafka_partitions).expect("create a topic")).collect();
         let schemas = folder.path().join("schemas/telemetry");

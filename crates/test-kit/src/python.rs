@@ -51,7 +51,9 @@ impl PythonReaders {
     /// The query failed; DuckDB's text is in the message.
     pub fn duckdb(&self, query: &str) -> Result<String> {
         const SCRIPT: &str = "import duckdb, sys\n\
-            for row in duckdb.connect().sql(sys.argv[1]).fetchall():\n    \
+            connection = duckdb.connect()\n\
+            connection.sql('SET enable_progress_bar = false')\n\
+            for row in connection.sql(sys.argv[1]).fetchall():\n    \
                 print('|'.join('NULL' if value is None else str(value) for value in row))";
         self.run_python(SCRIPT, &[query])
     }
