@@ -19,7 +19,7 @@ use crate::{
     batch::{Batch, Message, MessagePtr},
     config::{ConsumerOptions, KafkaConfig},
     context::{EVENT_QUEUE, FORWARD_INTERVAL, GroupContext, GroupEvent},
-    ownership::State,
+    ownership::{Ownership, State},
     partition::{StartAt, TopicPartition, c_topic, list_of, list_with_offsets, list_with_starts},
     queue::RecordQueue,
     validation::check_epochs,
@@ -140,12 +140,7 @@ impl BatchConsumer {
         shared.context().change(|ownership| {
             let failed = |error: KafkaError| KafkaIoError::from_kafka("assign a kafka_partition", &error);
             if ownership.state(partition).ok_or_else(not_assigned)? != State::Waiting {
-                let started = shared.position(partition).is_some();
-                shared.consumer.incremental_unassign(&list_of(std::slice::from_ref(partition))).map_err(failed)?;
-                ownership.set(partition, State::Waiting);
-                if started {
-                    shared.wait_until_stopped(partition);
-                }
+                shared.stop_reading(partition, ownership)?;
             }
             shared.context().queue().forward(partition);
             let starts = [(partition.clone(), start)];
@@ -157,6 +152,19 @@ impl BatchConsumer {
                 return Err(KafkaIoError::Unavailable { operation: "assign a kafka_partition", detail });
             }
             Ok(())
+        })
+    }
+
+    /// Stops reading one kafka_partition until [`Self::reassign`]. What was fetched of it and not taken is dropped, so that it takes no
+    /// memory meanwhile. Nothing is done for one that is not read.
+    ///
+    /// # Errors
+    /// [`KafkaIoError::Unavailable`] if the client refuses; it is read on.
+    pub fn suspend(&self, partition: &TopicPartition) -> Result<(), KafkaIoError> {
+        let shared = self.shared();
+        shared.context().change(|ownership| match ownership.state(partition) {
+            None | Some(State::Waiting) => Ok(()),
+            Some(State::Reading { .. } | State::Stopped) => shared.stop_reading(partition, ownership),
         })
     }
 
@@ -282,6 +290,18 @@ impl Shared {
             (*(*list.ptr()).elems).offset
         };
         (offset >= 0).then_some(offset)
+    }
+
+    /// Unassigns one that is assigned: nothing that was fetched before is delivered after this.
+    fn stop_reading(&self, partition: &TopicPartition, ownership: &mut Ownership) -> Result<(), KafkaIoError> {
+        let failed = |error: KafkaError| KafkaIoError::from_kafka("unassign a kafka_partition", &error);
+        let started = self.position(partition).is_some();
+        self.consumer.incremental_unassign(&list_of(std::slice::from_ref(partition))).map_err(failed)?;
+        ownership.set(partition, State::Waiting);
+        if started {
+            self.wait_until_stopped(partition);
+        }
+        Ok(())
     }
 
     /// A stopped fetcher forgets the position and clears the forward; a forward set before that would be lost.

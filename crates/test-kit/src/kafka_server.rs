@@ -28,7 +28,7 @@ const JAVA_PACKAGES: &str = "openjdk-17-jre-headless maven";
 
 /// Runs the broker and watches standard input. Its end, by drop or because the test process died, ends the broker and removes its data; the
 /// line `keep` ends only the broker. The broker stays a child that nobody waits for until then, so its process id cannot be another's.
-const KEEPER: &str = r#"
+pub(crate) const KEEPER: &str = r#"
 "$@" </dev/null >>"$BROKER_FOLDER/broker.log" 2>&1 &
 echo $! >"$BROKER_FOLDER/broker.pid.new" && mv "$BROKER_FOLDER/broker.pid.new" "$BROKER_FOLDER/broker.pid"
 read -r line

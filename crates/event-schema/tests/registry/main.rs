@@ -103,6 +103,19 @@ async fn trouble_of_every_kind_refuses_nothing_and_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_too_large_is_not_read() {
+    let huge = PLAIN.replace("\"R\",", &format!("\"R\",\"doc\":\"{}\",", "x".repeat(100_000)));
+    let served = huge.clone();
+    let server = Server::start(move |_| schema(&served)).await;
+    let registry = started(&RegistrySettings { max_answer_bytes: 100_000, ..settings(&[&server.url]) });
+    stays_pending(&registry, 1, 2).await;
+    assert!(registry.pending_reason(1).is_some_and(|why| why.contains("more than `100000` bytes")), "{:?}", registry.pending_reason(1));
+    assert_eq!(registry.status().trouble, None, "it says nothing of other ids");
+    let larger = started(&RegistrySettings { max_answer_bytes: 110_000, ..settings(&[&server.url]) });
+    assert_eq!(found(&larger, 1).await, huge);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_is_away_is_waited_for() {
     let server = Server::start(|_| schema(PLAIN)).await;
     let registry = registry(&server.url);

@@ -144,10 +144,9 @@ async fn serve(mut stream: TcpStream, seen: Arc<Seen>) {
     if stream.write_all(text.as_bytes()).await.is_err() {
         return;
     }
-    while reply.endless {
-        if stream.write_all(&[b' '; 65_536]).await.is_err() {
-            return;
-        }
+    if reply.endless {
+        while stream.write_all(&[b' '; 65_536]).await.is_ok() {}
+        return;
     }
     let _ = stream.shutdown().await;
 }
