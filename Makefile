@@ -63,6 +63,10 @@ bench: setup ## Benchmarks of the release binary on a real broker, about 10 minu
 	$(CARGO) build --release --package tributary --package bench
 	"$(TARGET_DIR)/release/bench" ingest --output target/bench/ingest.json $(BENCH_ARGS)
 
+.PHONY: fuzz
+fuzz: setup-build ## Compares the decode with apache-avro for FUZZ_SECONDS (default 600) on random schemas and damaged records; FUZZ_SEED=n replays
+	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(CARGO) test --package event-schema --test fuzz -- --nocapture
+
 .PHONY: docs
 docs: setup-build ## Writes the generated pages and schemas again (docs/refusals.md, docs/settings.md, schemas/tributary.schema.json)
 	UPDATE_DOCS=1 $(CARGO) test --workspace --lib -- refusals_page the_json_schema

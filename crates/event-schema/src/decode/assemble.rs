@@ -4,6 +4,7 @@ use super::{
     store::{Node, Store, Strings, Values},
     validity::Validity,
 };
+use crate::{TableSchema, schema::Column};
 use arrow::{
     array::{
         ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, BooleanArray, Decimal128Array, FixedSizeBinaryArray, ListArray, MapArray,
@@ -12,8 +13,7 @@ use arrow::{
     buffer::{Buffer, OffsetBuffer, ScalarBuffer},
     compute::take,
     datatypes::{
-        DataType, Date32Type, Decimal128Type, Field, FieldRef, Float32Type, Float64Type, Int32Type, Int64Type, SchemaRef,
-        TimestampMicrosecondType,
+        DataType, Date32Type, Decimal128Type, Field, FieldRef, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
     },
     error::ArrowError,
     record_batch::{RecordBatch, RecordBatchOptions},
@@ -29,14 +29,15 @@ type Assembled<T = ArrayRef> = Result<T, ArrowError>;
 
 impl Store {
     /// All rows of the top level as a batch of the table's schema.
-    pub(super) fn take_batch(&mut self, root: Node, schema: &SchemaRef, rows: usize) -> Assembled<RecordBatch> {
-        let columns = match root {
-            Node::Struct(at) => {
+    pub(super) fn take_batch(&mut self, root: Node, table: &TableSchema, rows: usize) -> Assembled<RecordBatch> {
+        let schema = table.arrow();
+        let columns = match (root, table.root().column()) {
+            (Node::Struct(at), Column::Record(_) | Column::Union(_)) => {
                 self.structs[at].rows = 0;
                 self.structs[at].valid.take();
                 self.take_members(at, schema.fields())?
             }
-            node => vec![self.take(node, schema.field(0))?],
+            (node, _) => vec![self.take(node, schema.field(0))?],
         };
         RecordBatch::try_new_with_options(schema.clone(), columns, &RecordBatchOptions::new().with_row_count(Some(rows)))
     }

@@ -189,7 +189,7 @@ impl BatchDecoder {
         if rows == 0 {
             return Ok(None);
         }
-        let batch = self.store.take_batch(self.root, self.schema.arrow(), rows);
+        let batch = self.store.take_batch(self.root, &self.schema, rows);
         if batch.is_err() {
             self.plans.forget();
             self.store = Store::default();

@@ -2,7 +2,7 @@
 use super::{
     ID, accept, decoder, flush, framed,
     generate::{Ty, record, write},
-    plain::{Plain, of_arrow, of_avro},
+    plain::{Names, Plain, of_arrow, of_avro},
 };
 use crate::{Push, RefusalCode};
 use apache_avro::{Schema, reader::datum::GenericDatumReader};
@@ -30,7 +30,7 @@ fn reference(schema: &Schema, datum: &[u8]) -> Option<Plain> {
     apache_avro::util::max_allocation_bytes(1 << 22);
     let mut bytes = Bytes { rest: datum, ran_out: false };
     let value = GenericDatumReader::builder(schema).build().unwrap().read_value(&mut bytes).ok()?;
-    (bytes.rest.is_empty() && !bytes.ran_out).then(|| of_avro(&value, schema))
+    (bytes.rest.is_empty() && !bytes.ran_out).then(|| of_avro(&value, schema, &Names::new()))
 }
 
 fn rows(batch: RecordBatch) -> Vec<Plain> {
