@@ -175,7 +175,7 @@ fn heavy_dependencies_have_one_owner() {
     let owners = [
         ("rdkafka", vec!["kafka-io"]),
         ("datafusion", vec!["lake-query"]),
-        ("arrow-avro", vec!["event-schema"]),
+        ("schema_registry_converter", vec!["event-schema"]),
         ("apache-avro", vec!["event-schema"]),
     ];
     for (dependency, owners) in owners {
@@ -277,12 +277,20 @@ fn every_fail_point_is_listed() {
         }
     }
     let listed = service_runtime::fail_points::POINTS;
-    let unlisted: Vec<String> = used
-        .iter()
-        .filter(|(name, _)| !listed.contains(&name.as_str()))
-        .map(|(name, file)| format!("{file}: `{name}`"))
-        .collect();
+    let unlisted: Vec<String> =
+        used.iter().filter(|(name, _)| !listed.contains(&name.as_str())).map(|(name, file)| format!("{file}: `{name}`")).collect();
     assert_none("fail points that service_runtime::fail_points::POINTS lacks, so that no test ends a writer there", &unlisted);
     let gone: Vec<String> = listed.iter().filter(|name| !used.contains_key(**name)).map(|name| (*name).to_owned()).collect();
     assert_none("fail points that the code does not pass", &gone);
+}
+
+#[test]
+fn every_situation_that_stops_a_table_is_in_the_runbook() {
+    let page = text(Path::new("docs/runbook.md"));
+    let missing: Vec<String> = lake_writer::StoppedTable::situations()
+        .iter()
+        .map(ToString::to_string)
+        .filter(|situation| !page.contains(&format!("`{situation}`")))
+        .collect();
+    assert_none("situations without a line in docs/runbook.md", &missing);
 }

@@ -128,6 +128,13 @@ impl PartitionErrorKind {
     }
 }
 
+/// Where a log was cut, by the text of [`PartitionErrorKind::LogTruncated`]: the end of the leader epoch in which the records before were read.
+pub fn truncated_to(detail: &str) -> Option<i64> {
+    let behind = detail.split_once("broker end offset is ")?.1;
+    let digits = behind.find(|c: char| !c.is_ascii_digit()).unwrap_or(behind.len());
+    behind[..digits].parse().ok()
+}
+
 /// Records taken at once; owned, can go to another thread; frees librdkafka's memory on drop.
 pub struct Batch {
     messages: Vec<MessagePtr>,
@@ -335,6 +342,7 @@ mod tests {
                          Reset to INVALID.: Local: Partition log truncation detected (broker 1)";
         let range = "fetch failed due to requested offset not available on the broker: Broker: Offset out of range (broker 1)";
         assert_eq!(PartitionErrorKind::of(reset, truncated), PartitionErrorKind::LogTruncated);
+        assert_eq!((truncated_to(truncated), truncated_to("Partition log truncation detected")), (Some(40), None));
         assert_eq!(PartitionErrorKind::of(reset, range), PartitionErrorKind::OffsetOutOfRange);
         assert_eq!(
             PartitionErrorKind::of(reset, "no previously committed offset available: Local: No offset stored"),

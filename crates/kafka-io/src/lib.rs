@@ -30,7 +30,7 @@ mod transactional_producer;
 mod validation;
 
 pub use admin::{Admin, OffsetQuery, TopicInfo};
-pub use batch::{Batch, Headers, PartitionError, PartitionErrorKind, RawRecord};
+pub use batch::{Batch, Headers, PartitionError, PartitionErrorKind, RawRecord, truncated_to};
 pub use config::{ConsumerOptions, KafkaConfig, Security};
 pub use consumer::BatchConsumer;
 pub use context::GroupEvent;

@@ -51,6 +51,20 @@ impl RangeReader {
         end: i64,
         each: &mut dyn FnMut(RawRecord<'_>),
     ) -> Result<(), KafkaIoError> {
+        self.read_batches(partition, start, end, &mut |records| records.iter().for_each(|record| each(*record)))
+    }
+
+    /// As [`RangeReader::read`], with all records at once that the client has: `each` gets them in order.
+    ///
+    /// # Errors
+    /// As [`RangeReader::read`].
+    pub fn read_batches(
+        &mut self,
+        partition: &TopicPartition,
+        start: i64,
+        end: i64,
+        each: &mut dyn FnMut(&[RawRecord<'_>]),
+    ) -> Result<(), KafkaIoError> {
         if start >= end {
             return Ok(());
         }
@@ -69,10 +83,12 @@ impl RangeReader {
             }
             // SAFETY: the call filled these slots with messages of ours, each taken over once.
             let messages: Vec<Message> = room[..taken].iter().map(|raw| unsafe { Message::take_over(*raw) }).collect();
-            for message in &messages {
-                if deliver(message, partition, end, each)? {
-                    return Ok(());
-                }
+            let mut records = Vec::with_capacity(messages.len());
+            let ended =
+                messages.iter().map(|message| deliver(message, partition, end, &mut records)).find(|outcome| !matches!(outcome, Ok(false)));
+            each(&records);
+            if let Some(outcome) = ended {
+                return outcome.map(drop);
             }
         }
     }
@@ -95,7 +111,7 @@ impl RangeReader {
 }
 
 /// Returns whether the end was reached.
-fn deliver(message: &Message, partition: &TopicPartition, end: i64, each: &mut dyn FnMut(RawRecord<'_>)) -> Result<bool, KafkaIoError> {
+fn deliver<'a>(message: &'a Message, partition: &TopicPartition, end: i64, records: &mut Vec<RawRecord<'a>>) -> Result<bool, KafkaIoError> {
     let code = message.code();
     if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF as i32 {
         // The end of partition is the last stable offset, and that is not below `end`.
@@ -111,7 +127,7 @@ fn deliver(message: &Message, partition: &TopicPartition, end: i64, each: &mut d
     if message.offset() >= end {
         return Ok(true);
     }
-    each(message.record());
+    records.push(message.record());
     Ok(message.offset() + 1 == end)
 }
 

@@ -4,7 +4,7 @@ use crate::{
     error::{StoppedTable, WriterError},
     identity::{self, ClusterView},
 };
-use event_schema::TableSchema;
+use event_schema::{Evolution, SchemaError, TableSchema};
 use kafka_io::OffsetQuery;
 use lake_store::CommitOutcome;
 use service_runtime::settings::{StartFrom, TopicSettings};
@@ -14,6 +14,49 @@ use table_log::{
     record::{Body, SourceBody, SourceDeclaration, TableBody, TableSettings},
 };
 
+/// The schema that a new table starts with: its subject's newest.
+async fn first_schema(context: &TableContext) -> Result<TableSchema, WriterError> {
+    let subject = &context.table.subject;
+    match context.schemas.latest(subject).await {
+        Ok(found) => Ok(TableSchema::parse(&found.avro_json)?),
+        Err(error) => {
+            let why = format!("waiting for a schema of subject `{subject}`: {error}");
+            context.health.set_not_ready(&crate::table::component(context), Some(why));
+            Err(error.into())
+        }
+    }
+}
+
+/// What the log says of a table.
+fn table_body(schema_version: u32, schema: &TableSchema, settings: TableSettings) -> TableBody {
+    let columns = schema.columns().into_iter().filter(|column| !settings.partition_by.contains(&column.name)).collect();
+    TableBody { schema_version, avro_schema: schema.avro_json().to_owned(), columns, settings }
+}
+
+/// Makes the log's schema cover a writer's, if it can: a `table` record with what the writer adds. Others may do the same or more at the
+/// same time; the log decides who is first, and the next look is at what it has then.
+///
+/// # Errors
+/// Outer: trouble of the store, to be tried again, or a log that refuses the schema. Inner: the schemas do not fit.
+pub async fn take_up_schema(context: &TableContext, writer: &str, give_up: &GiveUp) -> Result<Result<(), SchemaError>, WriterError> {
+    loop {
+        let state = context.log.refresh().await?;
+        let body = state.table.as_ref().ok_or_else(|| WriterError::Settings("log has no `table` record".into()))?;
+        let (schema, added) = match TableSchema::parse(&body.avro_schema)?.evolve(writer) {
+            Ok(Evolution::Covers) => return Ok(Ok(())),
+            Ok(Evolution::Adds { schema, added }) => (schema, added),
+            Err(error) => return Ok(Err(error)),
+        };
+        let body = table_body(body.schema_version + 1, &schema, body.settings.clone());
+        let schema_version = body.schema_version;
+        match context.log.commit(Body::Table(body), give_up.fired()).await? {
+            CommitOutcome::Committed(_) => tracing::info!(table = context.name(), schema_version, ?added, "table has a new schema version"),
+            CommitOutcome::Fenced(why) => return Err(WriterError::Settings(format!("the log refuses the new schema: {why}"))),
+            CommitOutcome::Stale(_) | CommitOutcome::AlreadyDone | CommitOutcome::Abandoned => {}
+        }
+    }
+}
+
 /// Commits the `table` record of a new table; follows the log of an existing one and says where the settings file differs.
 ///
 /// # Errors
@@ -21,13 +64,7 @@ use table_log::{
 pub async fn ensure_table(context: &TableContext, give_up: &GiveUp) -> Result<(), WriterError> {
     let state = context.log.refresh().await?;
     if state.table.is_none() {
-        let schema = &context.table.schema;
-        let body = TableBody {
-            schema_version: 1,
-            avro_schema: schema.avro_json().to_owned(),
-            columns: schema.columns(),
-            settings: context.table.log.clone(),
-        };
+        let body = table_body(1, &first_schema(context).await?, context.table.log.clone());
         match context.log.commit(Body::Table(body), give_up.fired()).await? {
             CommitOutcome::Fenced(why) => return Err(WriterError::Settings(format!("the log refuses the `table` record: {why:?}"))),
             // Another writer may have been first: its settings stand.
@@ -36,7 +73,7 @@ pub async fn ensure_table(context: &TableContext, give_up: &GiveUp) -> Result<()
     }
     let state = context.log.refresh().await?;
     let Some(body) = &state.table else { return Ok(()) };
-    let differences = drift(&context.table.log, &context.table.schema, body);
+    let differences = drift(&context.table.log, body);
     context.metrics.set_drift(!differences.is_empty());
     for difference in differences {
         tracing::warn!(
@@ -49,7 +86,7 @@ pub async fn ensure_table(context: &TableContext, give_up: &GiveUp) -> Result<()
 }
 
 /// Where a settings file differs from the log: one text per setting.
-pub fn drift(wanted: &TableSettings, schema: &TableSchema, body: &TableBody) -> Vec<String> {
+pub fn drift(wanted: &TableSettings, body: &TableBody) -> Vec<String> {
     let json = |settings: &TableSettings| match serde_json::to_value(settings) {
         Ok(serde_json::Value::Object(map)) => map,
         _ => serde_json::Map::new(),
@@ -57,15 +94,11 @@ pub fn drift(wanted: &TableSettings, schema: &TableSchema, body: &TableBody) -> 
     let (wanted, logged) = (json(wanted), json(&body.settings));
     let names: std::collections::BTreeSet<&String> = wanted.keys().chain(logged.keys()).collect();
     let show = |value: Option<&serde_json::Value>| value.map_or_else(|| "not set".to_owned(), ToString::to_string);
-    let mut differences: Vec<String> = names
+    names
         .into_iter()
         .filter(|name| wanted.get(*name) != logged.get(*name))
         .map(|name| format!("`{name}`: file `{}`, log `{}`", show(wanted.get(name)), show(logged.get(name))))
-        .collect();
-    if !schema.same_as(&body.avro_schema) {
-        differences.push("schema: the newest one of the subject is not the log's".to_owned());
-    }
-    differences
+        .collect()
 }
 
 /// A topic, or kafka_partitions of one, that the log does not have yet.

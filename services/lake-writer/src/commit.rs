@@ -55,7 +55,7 @@ pub enum CommitEnd {
 }
 
 /// A topic may be missing from a broker's metadata for a moment; after this it is gone.
-const TOPIC_GONE_AFTER: Duration = Duration::from_secs(30);
+pub const TOPIC_GONE_AFTER: Duration = Duration::from_secs(30);
 const TOPIC_GONE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Commits.
@@ -169,16 +169,12 @@ async fn topics_are_the_declared_ones(context: &TableContext, ranges: &[AppendRa
                 return Err(stop);
             }
             if identity == Identity::Missing {
-                missing = Some((topic.clone(), declared.topic_id.clone()));
+                missing = Some(identity::gone(context.name(), topic, declared));
             }
         }
         match missing {
             None => return Ok(true),
-            Some((topic, declared)) if began.elapsed() >= TOPIC_GONE_AFTER => {
-                let declared = declared.unwrap_or_else(|| "unknown".to_owned());
-                let found = "no topic of this name".to_owned();
-                return Err(StoppedTable::TopicRecreated { table: context.name().to_owned(), topic, declared, found });
-            }
+            Some(gone) if began.elapsed() >= TOPIC_GONE_AFTER => return Err(gone),
             Some(_) if give_up.wait(TOPIC_GONE_PAUSE).await => return Ok(false),
             Some(_) => {}
         }

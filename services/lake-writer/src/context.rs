@@ -3,6 +3,7 @@ use crate::{
     budget::MemoryBudget,
     dictionaries::Dictionaries,
     encode::EncodeOptions,
+    ends::KnownEnds,
     error::{Backoff, StoppedTable, WriterError},
     metrics::TableMetrics,
     settings::{TableWriterSettings, WriterSettings},
@@ -44,6 +45,8 @@ pub struct TableContext {
     pub health: Arc<Health>,
     /// This machine's clock and the store's agree: idle reports rest on it.
     pub clock_agrees: AtomicBool,
+    /// Where its topics ended when they were last known to be the declared ones.
+    pub ends: KnownEnds,
     /// What its files taught about dictionaries.
     pub dictionaries: Arc<Dictionaries>,
 }

@@ -103,7 +103,8 @@ impl FileEncoder {
     /// # Errors
     /// The schema has a type that Parquet cannot hold: a defect, since schemas are checked before.
     pub fn new(schema: SchemaRef, options: &EncodeOptions) -> Result<Self, WriterError> {
-        let writer = ArrowWriter::try_new(Parts::default(), schema, Some(properties(options))).map_err(|e| bug("begin parquet file", &e))?;
+        let writer =
+            ArrowWriter::try_new(Parts::default(), schema, Some(properties(options))).map_err(|e| bug("begin parquet file", &e))?;
         Ok(Self { writer, rows: 0, dictionaries: Arc::clone(&options.dictionaries) })
     }
 

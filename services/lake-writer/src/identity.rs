@@ -75,12 +75,18 @@ pub fn stop_of(table: &str, topic: &str, declared: &SourceState, identity: &Iden
         Identity::Same | Identity::Missing => None,
         Identity::Recreated { found } => {
             let declared = declared.topic_id.clone().unwrap_or_else(|| "unknown".to_owned());
-            Some(StoppedTable::TopicRecreated { table, topic, declared, found: found.clone() })
+            Some(StoppedTable::TopicRecreated { table, topic, declared, found: found.clone(), untaken: None })
         }
         Identity::ClusterChanged { found } => {
-            Some(StoppedTable::ClusterChanged { table, topic, declared: declared.cluster_id.clone(), found: found.clone() })
+            Some(StoppedTable::ClusterChanged { table, topics: vec![topic], declared: declared.cluster_id.clone(), found: found.clone() })
         }
     }
+}
+
+/// The stop that a missing topic means when it stays away.
+pub fn gone(table: &str, topic: &str, declared: &SourceState) -> StoppedTable {
+    let declared = declared.topic_id.clone().unwrap_or_else(|| "unknown".to_owned());
+    StoppedTable::TopicGone { table: table.to_owned(), topic: topic.to_owned(), declared }
 }
 
 #[cfg(test)]

@@ -22,32 +22,39 @@ pub mod commit;
 pub mod context;
 pub mod dictionaries;
 pub mod encode;
+pub mod ends;
 pub mod error;
+pub mod examine;
 pub mod identity;
 pub mod metrics;
 pub mod offsets;
 pub mod partition_value;
 pub mod policy;
 pub mod quarantine;
+pub mod refile;
 pub mod refuse;
 pub mod route;
 pub mod rules;
 pub mod settings;
 pub mod shard;
 pub mod stage;
+mod stopped;
 pub mod table;
 pub mod take;
+mod waiting;
 
 pub use error::{StoppedTable, WriterError};
 pub use metrics::WriterMetrics;
 pub use settings::{TableWriterSettings, WriterSettings};
+pub use stopped::command_line;
 
 use crate::{
     budget::MemoryBudget,
     context::{GiveUp, TableContext},
     error::Backoff,
 };
-use event_schema::SchemaFolder;
+use ends::KnownEnds;
+use event_schema::SchemaSource;
 use kafka_io::Admin;
 use lake_store::{LakeStore, TableLog, TableLogError, TableLogOptions};
 use service_runtime::{admin::Health, clock::Clock, fail_points, shutdown::Shutdown};
@@ -55,8 +62,10 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
-use table_log::TableName;
+use table::Stop;
+use table_log::{Seq, TableName};
 use tokio::task::JoinSet;
+use waiting::Running;
 
 /// What the lake-writer works with; tests bring their own.
 #[derive(Clone, Debug)]
@@ -66,7 +75,7 @@ pub struct Components {
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
     /// Schemas by id.
-    pub schemas: Arc<SchemaFolder>,
+    pub schemas: Arc<dyn SchemaSource>,
     /// Readiness of the process.
     pub health: Arc<Health>,
     /// Registered metrics.
@@ -86,7 +95,7 @@ pub struct RunReport {
 const BUDGET_PERIOD: Duration = Duration::from_secs(1);
 
 /// Runs all tables until shutdown, or until every one of them is stopped. A table that stops says so (log, health, metric) and does not
-/// touch the others.
+/// touch the others; it starts again by itself when a person has put it right in its log.
 ///
 /// # Errors
 /// The Kafka client refuses its settings.
@@ -95,21 +104,13 @@ pub async fn run(settings: WriterSettings, components: Components) -> Result<Run
     let budget = MemoryBudget::new(settings.memory_budget_bytes);
     let admin = Arc::new(Admin::new(&settings.kafka)?);
     let showing = tokio::spawn(show_budget(components.metrics.clone(), budget.clone()));
+    let running = Running::new(settings.tables.len());
     let mut tables = JoinSet::new();
     for table in settings.tables.clone() {
-        let (settings, components, budget, admin) = (Arc::clone(&settings), components.clone(), budget.clone(), Arc::clone(&admin));
-        tables.spawn(async move {
-            let name = table.table.clone();
-            let metrics = components.metrics.table(&name.0);
-            let health = Arc::clone(&components.health);
-            let outcome = run_table(table, settings, components, (budget, admin)).await;
-            if let Err(stop) = &outcome {
-                tracing::error!(table = name.0, situation = stop.situation(), error = %stop, "table is stopped");
-                metrics.set_stopped(stop.situation());
-                health.set_not_ready(&format!("lake-writer/{}", name.0), Some(format!("stopped: {stop}")));
-            }
-            (name, outcome)
-        });
+        let process =
+            Process { settings: Arc::clone(&settings), components: components.clone(), budget: budget.clone(), admin: Arc::clone(&admin) };
+        let running = running.clone();
+        tables.spawn(async move { (table.table.clone(), run_with_stops(&table, &process, &running).await) });
     }
     let mut report = RunReport::default();
     while let Some(ended) = tables.join_next().await {
@@ -122,40 +123,92 @@ pub async fn run(settings: WriterSettings, components: Components) -> Result<Run
     Ok(report)
 }
 
-async fn run_table(
-    table: TableWriterSettings,
+/// What the tables of the process share.
+struct Process {
     settings: Arc<WriterSettings>,
     components: Components,
-    (budget, admin): (MemoryBudget, Arc<Admin>),
-) -> Result<(), StoppedTable> {
-    let Components { store, clock, schemas, health, metrics, shutdown } = components;
+    budget: MemoryBudget,
+    admin: Arc<Admin>,
+}
+
+impl Process {
+    fn table_context(&self, table: &TableWriterSettings, log: TableLog) -> TableContext {
+        let Components { clock, schemas, health, metrics, .. } = self.components.clone();
+        TableContext {
+            metrics: metrics.table(&table.table.0),
+            settings: Arc::clone(&self.settings),
+            table: table.clone(),
+            log,
+            admin: Arc::clone(&self.admin),
+            clock,
+            schemas,
+            budget: self.budget.clone(),
+            health,
+            clock_agrees: AtomicBool::new(true),
+            dictionaries: Arc::default(),
+            ends: KnownEnds::default(),
+        }
+    }
+}
+
+/// What [`refile`] works with, outside of a running lake-writer. `None`: the settings have no such table.
+///
+/// # Errors
+/// The Kafka client refuses its settings.
+pub fn table_context(
+    settings: WriterSettings,
+    components: Components,
+    table: &TableName,
+    log: TableLog,
+) -> Result<Option<Arc<TableContext>>, WriterError> {
+    let settings = Arc::new(settings);
+    let (budget, admin) = (MemoryBudget::new(settings.memory_budget_bytes), Arc::new(Admin::new(&settings.kafka)?));
+    let process = Process { settings: Arc::clone(&settings), components, budget, admin };
+    let found = settings.tables.iter().find(|known| known.table == *table);
+    Ok(found.map(|table| Arc::new(process.table_context(table, log))))
+}
+
+/// Runs a table; a stop lasts until the log says that it is put right, or to the end of the process.
+async fn run_with_stops(table: &TableWriterSettings, process: &Process, running: &Running) -> Result<(), StoppedTable> {
+    let (name, components) = (&table.table.0, &process.components);
+    let metrics = components.metrics.table(name);
+    loop {
+        let mut log = None;
+        let Err(Stop { why, seen }) = run_table(table, process, &mut log).await else { return Ok(()) };
+        let message = why.message(&process.settings.settings_file);
+        tracing::error!(table = name, situation = why.situation(), error = message, "table is stopped");
+        metrics.set_stopped(why.situation(), true);
+        components.health.set_not_ready(&format!("lake-writer/{name}"), Some(format!("stopped: {message}")));
+        running.stopped();
+        if !waiting::for_a_repair(log.as_ref(), seen, running, &components.shutdown).await {
+            return Err(*why);
+        }
+        tracing::info!(table = name, situation = why.situation(), "the log says that the table is put right; it starts again");
+        running.starts_again();
+        metrics.set_stopped(why.situation(), false);
+    }
+}
+
+async fn run_table(table: &TableWriterSettings, process: &Process, opened: &mut Option<TableLog>) -> Result<(), Stop> {
+    let Components { store, health, shutdown, .. } = process.components.clone();
     health.set_not_ready(&format!("lake-writer/{}", table.table.0), Some("starting".to_owned()));
-    let Some(log) = open_log(&store, &table.table, &settings.instance, &shutdown).await? else { return Ok(()) };
-    let context = TableContext {
-        metrics: metrics.table(&table.table.0),
-        settings,
-        table,
-        log,
-        admin,
-        clock,
-        schemas,
-        budget,
-        health,
-        clock_agrees: AtomicBool::new(true),
-        dictionaries: Arc::default(),
-    };
-    table::run(Arc::new(context), shutdown).await
+    let log = open_log(&store, &table.table, &process.settings, &shutdown)
+        .await
+        .map_err(|why| Stop { why: Box::new(why), seen: Seq::default() })?;
+    let Some(log) = log else { return Ok(()) };
+    *opened = Some(log.clone());
+    table::run(Arc::new(process.table_context(table, log)), shutdown).await
 }
 
 /// Opens the log, waiting out trouble of the store. `None`: shutdown was asked for.
 async fn open_log(
     store: &Arc<dyn LakeStore>,
     table: &TableName,
-    instance: &str,
+    settings: &WriterSettings,
     shutdown: &Shutdown,
 ) -> Result<Option<TableLog>, StoppedTable> {
-    let options = log_options(instance);
-    let mut backoff = Backoff::new(instance.len() as u64);
+    let options = TableLogOptions { lost_after: settings.lost_after, ..log_options(&settings.instance) };
+    let mut backoff = Backoff::new(settings.instance.len() as u64);
     let give_up = GiveUp::new();
     loop {
         let opened: Result<TableLog, TableLogError> = tokio::select! {

@@ -25,6 +25,7 @@ pub struct WriterMetrics {
     buffered_bytes: IntGaugeVec,
     open_lake_partitions: IntGaugeVec,
     owned_kafka_partitions: IntGaugeVec,
+    waiting_kafka_partitions: IntGaugeVec,
     settings_drift: IntGaugeVec,
     stopped: IntGaugeVec,
     budget_used_bytes: IntGauge,
@@ -86,6 +87,11 @@ impl WriterMetrics {
             buffered_bytes: r.gauge("tributary_writer_buffered_bytes", "Bytes buffered and not yet proposed", &shard)?,
             open_lake_partitions: r.gauge("tributary_writer_open_lake_partitions", "Lake partitions with buffered rows", &shard)?,
             owned_kafka_partitions: r.gauge("tributary_writer_owned_kafka_partitions", "kafka_partitions being read", &shard)?,
+            waiting_kafka_partitions: r.gauge(
+                "tributary_writer_waiting_kafka_partitions",
+                "kafka_partitions that wait for the schema of their next record",
+                &shard,
+            )?,
             settings_drift: r.gauge("tributary_writer_settings_drift", "1 if the settings file differs from the log", &table)?,
             stopped: r.gauge("tributary_writer_stopped", "1 if the table is stopped and a person must act", &["table", "situation"])?,
             budget_used_bytes: r.single("tributary_writer_memory_used_bytes", "Reserved of the memory budget")?,
@@ -176,9 +182,9 @@ impl TableMetrics {
         self.settings_drift.set(i64::from(drift));
     }
 
-    /// The table is stopped.
-    pub fn set_stopped(&self, situation: &str) {
-        self.all.stopped.with_label_values(&[self.table.as_str(), situation]).set(1);
+    /// Whether the table is stopped by the situation.
+    pub fn set_stopped(&self, situation: &str, stopped: bool) {
+        self.all.stopped.with_label_values(&[self.table.as_str(), situation]).set(stopped.into());
     }
 
     /// The part of one shard.
@@ -190,6 +196,7 @@ impl TableMetrics {
             buffered_bytes: self.all.buffered_bytes.with_label_values(&label),
             open_lake_partitions: self.all.open_lake_partitions.with_label_values(&label),
             owned_kafka_partitions: self.all.owned_kafka_partitions.with_label_values(&label),
+            waiting_kafka_partitions: self.all.waiting_kafka_partitions.with_label_values(&label),
         }
     }
 }
@@ -201,6 +208,7 @@ pub struct ShardMetrics {
     buffered_bytes: IntGauge,
     open_lake_partitions: IntGauge,
     owned_kafka_partitions: IntGauge,
+    waiting_kafka_partitions: IntGauge,
 }
 
 /// What a shard shows of itself.
@@ -214,6 +222,8 @@ pub struct ShardLevels {
     pub open_lake_partitions: u64,
     /// kafka_partitions being read.
     pub owned_kafka_partitions: u64,
+    /// Of these, waiting for a schema.
+    pub waiting_kafka_partitions: u64,
 }
 
 impl ShardMetrics {
@@ -223,6 +233,7 @@ impl ShardMetrics {
         self.buffered_bytes.set(as_gauge(levels.buffered_bytes));
         self.open_lake_partitions.set(as_gauge(levels.open_lake_partitions));
         self.owned_kafka_partitions.set(as_gauge(levels.owned_kafka_partitions));
+        self.waiting_kafka_partitions.set(as_gauge(levels.waiting_kafka_partitions));
     }
 }
 

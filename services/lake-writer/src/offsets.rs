@@ -76,6 +76,7 @@ pub struct PartitionProgress {
     quiet: Quiet,
     position: PositionTrust,
     idle_report: bool,
+    awaits_schema: Option<u32>,
 }
 
 /// Since when a kafka_partition has been quiet, in the shard's monotonic time.
@@ -113,6 +114,7 @@ impl PartitionProgress {
             quiet: Quiet::default(),
             position: PositionTrust::Fresh { assigned_at: now },
             idle_report: false,
+            awaits_schema: None,
         }
     }
 
@@ -152,6 +154,18 @@ impl PartitionProgress {
         self.quiet.since = None;
     }
 
+    /// The record at `next` waits for the schema with an id: nothing is taken before it was assigned again.
+    pub fn await_schema(&mut self, schema_id: u32) {
+        self.awaits_schema = Some(schema_id);
+        // Kafka has delivered what comes after it, so the client's position is no tail.
+        self.stall();
+    }
+
+    /// Id of the schema that the record at `next` waits for.
+    pub fn awaits_schema(&self) -> Option<u32> {
+        self.awaits_schema
+    }
+
     /// The record became a row.
     pub fn count_row(&mut self) {
         self.counts.rows += 1;
@@ -180,6 +194,7 @@ impl PartitionProgress {
 
     /// It was assigned again at `next`.
     pub fn restarted(&mut self, now: Duration) {
+        self.awaits_schema = None;
         self.position = PositionTrust::Fresh { assigned_at: now };
         self.quiet = Quiet::default();
     }

@@ -1,9 +1,8 @@
 //! What the lake-writer takes of the settings file.
-use crate::error::WriterError;
-use event_schema::{Limits, SchemaFolder, TableSchema};
+use event_schema::Limits;
 use kafka_io::KafkaConfig;
 use service_runtime::settings::{Compression, Settings, Tombstones, TopicSettings};
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 use table_log::{TableName, record::TableSettings};
 
 /// Settings of the process.
@@ -33,6 +32,10 @@ pub struct WriterSettings {
     pub shutdown_timeout: Duration,
     /// Limits on a record.
     pub limits: Limits,
+    /// A committed file that has neither object nor upload for so long is lost.
+    pub lost_after: Duration,
+    /// Where these settings come from, for the commands in messages.
+    pub settings_file: PathBuf,
     /// Further properties of the consumers, for tests.
     pub consumer_properties: Vec<(String, String)>,
     /// The tables.
@@ -46,8 +49,8 @@ pub struct TableWriterSettings {
     pub table: TableName,
     /// Topics with their first start.
     pub topics: Vec<TopicSettings>,
-    /// Schema that a new table starts with.
-    pub schema: Arc<TableSchema>,
+    /// Subject whose newest schema a new table starts with.
+    pub subject: String,
     /// What a new table's log says, and what the log of an existing one is compared with.
     pub log: TableSettings,
     /// What becomes of records without a value.
@@ -57,30 +60,18 @@ pub struct TableWriterSettings {
 }
 
 impl WriterSettings {
-    /// Takes the lake-writer's part; `schemas` is the loaded schema folder.
-    ///
-    /// # Errors
-    /// A table's subject has no schema, or one that cannot be used.
-    pub fn from_settings(settings: &Settings, schemas: &SchemaFolder) -> Result<Self, WriterError> {
+    /// Takes the lake-writer's part.
+    pub fn from_settings(settings: &Settings) -> Self {
         let writer = &settings.lake_writer;
-        let tables = settings.tables.iter().map(|(name, table)| {
-            let subject = schemas.latest(&table.subject).ok_or_else(|| {
-                WriterError::Settings(format!(
-                    "subject `{}` of table `{name}` has no schema in `{}`",
-                    table.subject,
-                    settings.schemas.display()
-                ))
-            })?;
-            Ok(TableWriterSettings {
-                table: TableName(name.clone()),
-                topics: table.topics.clone(),
-                schema: Arc::new(TableSchema::parse(&subject.avro_json)?),
-                log: table.to_log(),
-                tombstones: table.tombstones,
-                group: group_name(name),
-            })
+        let tables = settings.tables.iter().map(|(name, table)| TableWriterSettings {
+            table: TableName(name.clone()),
+            topics: table.topics.clone(),
+            subject: table.subject.clone(),
+            log: table.to_log(),
+            tombstones: table.tombstones,
+            group: group_name(name),
         });
-        Ok(Self {
+        Self {
             kafka: settings.kafka.to_config(),
             session_timeout: settings.kafka.session_timeout.0,
             instance: writer.instance.clone(),
@@ -93,9 +84,11 @@ impl WriterSettings {
             compression: writer.compression,
             shutdown_timeout: writer.shutdown_timeout.0,
             limits: writer.limits(),
+            lost_after: writer.lost_file_after.0,
+            settings_file: settings.file.clone(),
             consumer_properties: Vec::new(),
-            tables: tables.collect::<Result<_, WriterError>>()?,
-        })
+            tables: tables.collect(),
+        }
     }
 }
 

@@ -2,8 +2,10 @@
 use crate::{
     bootstrap,
     budget::queue_bytes,
+    commit::TOPIC_GONE_AFTER,
     context::{GiveUp, TableContext},
     error::{Backoff, StoppedTable, WriterError},
+    examine, identity,
     rules::TableRules,
     shard::{Control, Shard, ShardEnd, ShardSetup},
 };
@@ -43,23 +45,36 @@ enum TableEvent {
     FlushSeen,
 }
 
+/// Why a table stopped, and when.
+#[derive(Debug)]
+pub struct Stop {
+    /// The situation.
+    pub why: Box<StoppedTable>,
+    /// The log's next seq when it was seen: a record from here on may have put it right.
+    pub seen: Seq,
+}
+
 /// Runs the table until shutdown.
 ///
 /// # Errors
 /// What only a person can put right.
-pub async fn run(context: Arc<TableContext>, shutdown: Shutdown) -> Result<(), StoppedTable> {
+pub async fn run(context: Arc<TableContext>, shutdown: Shutdown) -> Result<(), Stop> {
     let give_up = GiveUp::new();
     let fire_at_shutdown = fire_on(shutdown.clone(), give_up.clone());
     let bootstrapped = bootstrap(&context, &give_up).await;
     fire_at_shutdown.abort();
-    let Some(rules) = bootstrapped? else { return Ok(()) };
+    let bootstrapped = bootstrapped.map_err(|why| Stop { why: Box::new(why), seen: context.log.state().next_seq })?;
+    let Some(rules) = bootstrapped else { return Ok(()) };
     context.health.set_not_ready(&component(&context), None);
     let (events, receiver) = mpsc::channel(CONTROL_QUEUE);
     let upkeep = tokio::spawn(upkeep(Arc::clone(&context), events.clone()));
     let table = Table { context: Arc::clone(&context), rules, events, receiver, shards: Vec::new(), give_up: GiveUp::new() };
     let outcome = table.run(&shutdown).await;
     upkeep.abort();
-    outcome
+    match outcome {
+        Err(Stop { why, seen }) => Err(Stop { why: Box::new(examine::complete(&context, *why).await), seen }),
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Name of the table in health reports.
@@ -83,6 +98,12 @@ async fn bootstrap(context: &TableContext, give_up: &GiveUp) -> Result<Option<Ar
     loop {
         let declared = context.persist("declare sources", give_up, || bootstrap::declare(context, give_up)).await?;
         let Some(waiting) = declared.transpose()? else { return Ok(None) };
+        let examined = context.persist("compare log and cluster", give_up, || examine::at_start(context)).await?;
+        match examined {
+            None => return Ok(None),
+            Some(Some(stop)) => return Err(stop),
+            Some(None) => {}
+        }
         let state = context.log.state();
         if state.sources().any(|(_, _, source)| !source.ended) {
             let rules = TableRules::from_state(&context.table.table, &state);
@@ -90,7 +111,11 @@ async fn bootstrap(context: &TableContext, give_up: &GiveUp) -> Result<Option<Ar
                 |error: WriterError| StoppedTable::Misconfigured { table: context.name().to_owned(), detail: error.to_string() };
             return Ok(Some(Arc::new(rules.map_err(misconfigured)?)));
         }
-        context.health.set_not_ready(&component(context), Some(format!("waiting for topics {waiting:?} to exist")));
+        let why = match waiting.as_slice() {
+            [] => "all its sources are retired".to_owned(),
+            waiting => format!("waiting for topics {waiting:?} to exist"),
+        };
+        context.health.set_not_ready(&component(context), Some(why));
         if give_up.wait(TOPIC_PAUSE).await {
             return Ok(None);
         }
@@ -112,11 +137,10 @@ struct Table {
 }
 
 impl Table {
-    async fn run(mut self, shutdown: &Shutdown) -> Result<(), StoppedTable> {
+    async fn run(mut self, shutdown: &Shutdown) -> Result<(), Stop> {
         for number in 0..self.context.settings.shards {
-            if let Err(stop) = self.start_shard(number) {
-                self.drain(STOP_DRAIN).await;
-                return Err(stop);
+            if let Err(why) = self.start_shard(number) {
+                return Err(self.stop(why).await);
             }
         }
         let mut backoff = Backoff::new(self.context.seed("restart shard"));
@@ -124,29 +148,34 @@ impl Table {
             let event = tokio::select! {
                 () = shutdown.triggered() => {
                     let timeout = self.context.settings.shutdown_timeout;
-                    return self.drain(timeout.saturating_sub(CLOSE_TIME).max(timeout / 2)).await.map_or(Ok(()), Err);
+                    let seen = self.context.log.state().next_seq;
+                    let drained = self.drain(timeout.saturating_sub(CLOSE_TIME).max(timeout / 2)).await;
+                    return drained.map_or(Ok(()), |why| Err(Stop { why: Box::new(why), seen }));
                 }
                 event = self.receiver.recv() => event.expect("the table holds a sender"),
             };
             match event {
                 TableEvent::FlushSeen => self.shards.iter().for_each(|shard| send(shard, Control::Flush)),
-                TableEvent::Stopped(stop) => {
-                    self.drain(STOP_DRAIN).await;
-                    return Err(stop);
-                }
+                TableEvent::Stopped(why) => return Err(self.stop(why).await),
                 TableEvent::ShardEnded(number, end) => {
                     self.shards.retain(|shard| shard.number != number);
                     let handled = tokio::select! {
                         handled = self.shard_ended(number, end, &mut backoff) => handled,
                         () = shutdown.triggered() => Ok(()),
                     };
-                    if let Err(stop) = handled {
-                        self.drain(STOP_DRAIN).await;
-                        return Err(stop);
+                    if let Err(why) = handled {
+                        return Err(self.stop(why).await);
                     }
                 }
             }
         }
+    }
+
+    /// Drains what may be committed all the same.
+    async fn stop(&mut self, why: StoppedTable) -> Stop {
+        let seen = self.context.log.state().next_seq;
+        self.drain(STOP_DRAIN).await;
+        Stop { why: Box::new(why), seen }
     }
 
     async fn shard_ended(&mut self, number: u32, end: ShardEnd, backoff: &mut Backoff) -> Result<(), StoppedTable> {
@@ -237,11 +266,12 @@ fn send(shard: &ShardHandle, control: Control) {
 async fn upkeep(context: Arc<TableContext>, events: mpsc::Sender<TableEvent>) {
     let mut flushed: Option<Seq> = context.log.state().flushed();
     let mut clock_trouble = false;
+    let mut missing_since = None;
     let mut round: u64 = 0;
     loop {
         tokio::time::sleep(UPKEEP).await;
         round += 1;
-        let looked = look(&context, round).await;
+        let looked = look(&context, round, &mut missing_since).await;
         let trouble = match looked {
             Ok(()) => None,
             Err(Looked::Trouble(error)) => match StoppedTable::of(context.name(), &error) {
@@ -283,11 +313,22 @@ impl<E: Into<WriterError>> From<E> for Looked {
     }
 }
 
-async fn look(context: &TableContext, round: u64) -> Result<(), Looked> {
+/// `missing_since`: since when a declared topic has not been there.
+async fn look(context: &TableContext, round: u64, missing_since: &mut Option<Instant>) -> Result<(), Looked> {
     context.log.refresh().await?;
     context.log.help().await?;
-    if round.is_multiple_of(DECLARE_EVERY) {
-        bootstrap::declare(context, &GiveUp::new()).await?.map_err(Looked::Stop)?;
+    if !round.is_multiple_of(DECLARE_EVERY) {
+        return Ok(());
+    }
+    let ends = context.ends.seen();
+    let waiting = bootstrap::declare(context, &GiveUp::new()).await?.map_err(Looked::Stop)?;
+    context.ends.confirm(ends);
+    let state = context.log.state();
+    let missing = waiting.iter().find_map(|topic| Some(identity::gone(context.name(), topic, state.current_source(topic)?.1)));
+    match missing {
+        None => *missing_since = None,
+        Some(gone) if missing_since.get_or_insert_with(Instant::now).elapsed() >= TOPIC_GONE_AFTER => return Err(Looked::Stop(gone)),
+        Some(_) => {}
     }
     Ok(())
 }

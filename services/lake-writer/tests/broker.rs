@@ -214,7 +214,8 @@ fn retention_that_passed_the_next_offset_stops_the_table_with_the_loss() {
     let writer = lake.start(lake.settings("w", "telemetry", &[&topic]));
     assert_eq!(situation(&writer), "retention_passed");
     let why = writer.health.not_ready().values().cloned().collect::<String>();
-    assert!(why.contains("30 offset(s) are lost") && why.contains("--to 130"), "{why}");
+    let command = format!("tributary repair gap telemetry {topic}/0:100..130 --reason");
+    assert!(why.contains("30 offset(s) are lost") && why.contains(&command), "{why}");
     assert_eq!(next_offset(&lake, "telemetry", &topic, 0), Some(Offset(100)));
 }
 

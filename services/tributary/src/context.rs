@@ -1,4 +1,5 @@
 //! What commands work with: settings, lake, Kafka and output.
+use crate::cli::Who;
 use crate::output::{Failure, Output};
 use anyhow::Context as _;
 use lake_store::{LakeStore, LocalStore, TableLog, TableLogOptions};
@@ -62,6 +63,12 @@ impl Context {
             read_only,
             ..TableLogOptions::default()
         };
+        TableLog::open(self.store()?, table.clone(), options).await.with_context(|| format!("read the log of table `{}`", table.0))
+    }
+
+    /// A table's log for a command of a person, whose records carry their name; read-only unless it applies.
+    pub async fn log_by(&self, table: &TableName, who: &Who) -> anyhow::Result<TableLog> {
+        let options = TableLogOptions { read_only: !who.apply, ..TableLogOptions::new(&who.actor) };
         TableLog::open(self.store()?, table.clone(), options).await.with_context(|| format!("read the log of table `{}`", table.0))
     }
 

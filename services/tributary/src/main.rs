@@ -9,6 +9,7 @@ mod produce;
 mod quarantine;
 mod repair;
 mod run;
+mod schemas;
 mod settings;
 mod source;
 mod sql;

@@ -25,9 +25,7 @@ pub enum TableLogError {
         detail: String,
     },
     /// A live file has neither object nor upload for ten minutes.
-    #[error(
-        "file `{key}` of record {seq} of table `{table}` is lost: neither object nor upload exists; run `tributary repair refile {table} --reason …`"
-    )]
+    #[error("file `{key}` of record {seq} of table `{table}` is lost: neither object nor upload exists")]
     LakeFileLost {
         /// Table.
         table: String,

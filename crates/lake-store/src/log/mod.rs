@@ -129,6 +129,11 @@ impl TableLog {
         &self.shared.store
     }
 
+    /// Whether this client never writes.
+    pub fn is_read_only(&self) -> bool {
+        self.shared.options.read_only
+    }
+
     /// The newest state that this client has seen.
     pub fn state(&self) -> Arc<TableState> {
         Arc::clone(&lock(&self.shared.state))

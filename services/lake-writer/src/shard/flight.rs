@@ -87,6 +87,7 @@ impl Shard {
         let owned = self.owned.take_all();
         self.waiting.extend(owned.iter().map(|progress| super::on_the_wire(&progress.source)));
         self.failing.clear();
+        self.suspended.clear();
         self.held = None;
         drop(self.buffers.take());
         self.reservation.resize(0);

@@ -1,14 +1,14 @@
 //! Group events and errors of single kafka_partitions.
 use super::{REVOKE_DRAIN, Shard, ShardEnd};
 use crate::{
-    error::{StoppedTable, WriterError},
+    error::{CutPartition, LostRange, StoppedTable, WriterError},
     identity,
     offsets::{PartitionProgress, Start},
 };
-use kafka_io::{GroupEvent, KafkaIoError, OffsetQuery, PartitionError, PartitionErrorKind, StartAt, TopicPartition};
+use kafka_io::{GroupEvent, KafkaIoError, OffsetQuery, PartitionError, PartitionErrorKind, StartAt, TopicPartition, truncated_to};
 use service_runtime::fail_point;
 use std::sync::Arc;
-use table_log::{KafkaPartition, Offset, SourcePartition, TableState};
+use table_log::{KafkaPartition, Offset, SourcePartition, TableState, state::SourceState};
 use tokio::time::Instant;
 
 impl Shard {
@@ -24,7 +24,9 @@ impl Shard {
                     count = partitions.len(),
                     "kafka_partitions assigned"
                 );
-                if starts.send(found).is_err() {
+                if starts.send(found).is_ok() {
+                    self.tell_of_generations(&begun);
+                } else {
                     // The client went on without the answer: assigned again by `start_waiting`.
                     for partition in begun {
                         self.owned.remove(&partition.topic, partition.kafka_partition);
@@ -57,6 +59,15 @@ impl Shard {
             }
         }
         Ok(None)
+    }
+
+    /// What the group was told of a generation that ended may be ahead of the next one's start, and stay so until the next commit.
+    fn tell_of_generations(&self, begun: &[TopicPartition]) {
+        let begun = |progress: &&PartitionProgress| progress.source.generation > 1 && begun.contains(&super::on_the_wire(&progress.source));
+        let offsets: Vec<_> = self.owned.iter().filter(begun).map(|p| (super::on_the_wire(&p.source), p.next().0)).collect();
+        if !offsets.is_empty() {
+            self.consumer.commit_offsets(&offsets);
+        }
     }
 
     /// Starts of new kafka_partitions, always from the log. Those that cannot be started yet wait.
@@ -98,14 +109,16 @@ impl Shard {
         let (generation, declared) = state.current_source(&partition.topic)?;
         let kafka_partition = KafkaPartition(partition.kafka_partition);
         let from = declared.partitions.get(&kafka_partition)?;
+        let before = state.sources().find(|(topic, number, _)| *topic == partition.topic && number + 1 == generation).map(|found| found.2);
         let start = Start {
             source: SourcePartition { topic: partition.topic.clone(), generation, kafka_partition },
             refused: declared.refused,
             next_offset: from.next_offset,
-            leader_epoch: from.leader_epoch,
+            leader_epoch: leader_epoch(declared, before, kafka_partition),
             watermark: self.rules.watermark(from.watermark),
         };
-        Some((start, StartAt { offset: from.next_offset.0, leader_epoch: from.leader_epoch }))
+        let at = StartAt { offset: start.next_offset.0, leader_epoch: start.leader_epoch };
+        Some((start, at))
     }
 
     fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) -> Result<(), StoppedTable> {
@@ -122,7 +135,8 @@ impl Shard {
         } else {
             fail_point!("writer-before-revoke");
             self.drain(deadline)?;
-            if self.owned.is_pending() {
+            // A held batch may have records behind one that waits: if that came back, they would look like the next ones.
+            if self.owned.is_pending() || (self.held.is_some() && !self.suspended.is_empty()) {
                 self.reset();
             }
             fail_point!("writer-after-revoke");
@@ -131,6 +145,7 @@ impl Shard {
             self.owned.remove(&partition.topic, partition.kafka_partition);
             self.waiting.remove(partition);
             self.failing.remove(partition);
+            self.suspended.remove(partition);
         }
         Ok(())
     }
@@ -141,12 +156,14 @@ impl Shard {
             return;
         }
         let Some(state) = self.refresh() else { return };
+        let mut begun = Vec::new();
         for partition in self.waiting.clone() {
             let Some((start, at)) = self.start_of(&partition, &state) else { continue };
             match self.consumer.reassign(&partition, at) {
                 Ok(()) => {
                     self.owned.insert(PartitionProgress::new(start, self.now()));
                     self.waiting.remove(&partition);
+                    begun.push(partition);
                 }
                 Err(KafkaIoError::NotAssigned { .. }) => {
                     self.waiting.remove(&partition);
@@ -154,22 +171,14 @@ impl Shard {
                 Err(error) => tracing::warn!(?partition, %error, "kafka_partition cannot be started yet"),
             }
         }
+        self.tell_of_generations(&begun);
     }
 
     /// Assigns again, at their own next offset, what an error stopped.
     pub(super) fn restart_failing(&mut self) {
         for partition in std::mem::take(&mut self.failing) {
-            let Some(index) = self.owned.find(&partition.topic, partition.kafka_partition) else { continue };
-            let now = self.now();
-            let progress = self.owned.at(index);
-            let at = StartAt { offset: progress.next().0, leader_epoch: progress.leader_epoch() };
-            match self.consumer.reassign(&partition, at) {
-                Ok(()) => self.owned.at(index).restarted(now),
-                Err(KafkaIoError::NotAssigned { .. }) => {}
-                Err(error) => {
-                    tracing::warn!(?partition, %error, "kafka_partition cannot be assigned again yet");
-                    self.failing.insert(partition);
-                }
+            if !self.restart(&partition) {
+                self.failing.insert(partition);
             }
         }
     }
@@ -179,6 +188,9 @@ impl Shard {
         let PartitionError { partition, kind, detail } = error;
         let Some(index) = self.owned.find(&partition.topic, partition.kafka_partition) else { return Ok(()) };
         self.owned.at(index).stall();
+        if self.suspended.contains(partition) {
+            return Ok(());
+        }
         if *kind != PartitionErrorKind::Other
             && let Some(stop) = self.diagnose(error)?
         {
@@ -212,8 +224,44 @@ impl Shard {
                 return Ok(Some(stop));
             }
         }
-        Ok(out_of_range(context.name(), partition, (expected, earliest, log_end), (*kind, detail)))
+        let bounds = (expected, earliest, log_end);
+        let Some(stop) = out_of_range(context.name(), partition, bounds, (*kind, detail)) else { return Ok(None) };
+        if let StoppedTable::LogTruncated { cuts, .. } = &stop
+            && self.is_beyond_the_log(partition, cuts)
+        {
+            tracing::error!(
+                ?partition,
+                detail,
+                "the log was truncated behind what the table has committed: what was taken since is dropped"
+            );
+            self.reset();
+            return Ok(None);
+        }
+        Ok(Some(stop))
     }
+
+    /// Whether all that was cut is beyond the log's next offset: then it was taken, but neither log nor Kafka has it.
+    fn is_beyond_the_log(&self, partition: &TopicPartition, cuts: &[CutPartition]) -> bool {
+        let state = self.context().log.state();
+        let committed = state.current_source(&partition.topic).and_then(|(_, declared)| {
+            declared.partitions.get(&KafkaPartition(partition.kafka_partition)).map(|committed| committed.next_offset)
+        });
+        self.flight.is_none() && committed.is_some_and(|committed| cuts.iter().all(|cut| cut.end >= committed))
+    }
+}
+
+/// Leader epoch of the last record before the next offset. A generation of the same topic that goes on where the one before ends has that one's:
+/// else a log that was cut there too would be read on without an error.
+fn leader_epoch(declared: &SourceState, before: Option<&SourceState>, kafka_partition: KafkaPartition) -> Option<i32> {
+    let from = declared.partitions.get(&kafka_partition)?;
+    if from.leader_epoch.is_some() || from.next_offset != from.start {
+        return from.leader_epoch;
+    }
+    let same_topic = |before: &&SourceState| {
+        before.topic_id.is_some() && before.topic_id == declared.topic_id && before.cluster_id == declared.cluster_id
+    };
+    let ended = before.filter(same_topic)?.partitions.get(&kafka_partition)?;
+    ended.leader_epoch.filter(|_| ended.next_offset == from.start)
 }
 
 /// Pure: what the bounds of a kafka_partition say about an offset that was refused. `None`: it is there now.
@@ -225,18 +273,21 @@ fn out_of_range(
 ) -> Option<StoppedTable> {
     let (table, topic, kafka_partition) = (table.to_owned(), partition.topic.clone(), KafkaPartition(partition.kafka_partition));
     if earliest > expected.0 {
-        let lost = (earliest - expected.0) as u64;
-        return Some(StoppedTable::RetentionPassed { table, topic, kafka_partition, expected, earliest: Offset(earliest), lost });
+        let range = LostRange { topic, kafka_partition, expected, earliest: Offset(earliest) };
+        return Some(StoppedTable::RetentionPassed { table, ranges: vec![range] });
     }
+    let cut = |end: i64| vec![CutPartition { kafka_partition, expected, end: Offset(end.max(earliest)) }];
     if kind == PartitionErrorKind::LogTruncated {
-        return Some(StoppedTable::LogTruncated { table, topic, kafka_partition, expected, detail: detail.to_owned() });
+        let cuts = cut(truncated_to(detail).unwrap_or(log_end).min(expected.0));
+        return Some(StoppedTable::LogTruncated { table, topic, cuts, detail: detail.to_owned() });
     }
-    (expected.0 > log_end).then_some(StoppedTable::OffsetOutOfRange { table, topic, kafka_partition, expected, log_end: Offset(log_end) })
+    (expected.0 > log_end).then(|| StoppedTable::OffsetOutOfRange { table, topic, cuts: cut(log_end) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use table_log::state::PartitionState;
 
     #[test]
     fn bounds_tell_what_happened_to_an_offset() {
@@ -247,11 +298,33 @@ mod tests {
         };
         let (situation, text) = check(10, 25, 90, PartitionErrorKind::OffsetOutOfRange).expect("records are gone");
         assert_eq!(situation, "retention_passed");
-        assert!(text.contains("15 offset(s) are lost") && text.contains("repair gap"), "{text}");
+        assert!(text.contains("15 offset(s) are lost"), "{text}");
         let (situation, text) = check(100, 0, 90, PartitionErrorKind::OffsetOutOfRange).expect("beyond the end");
         assert_eq!(situation, "offset_out_of_range");
-        assert!(text.contains("repair restart"), "{text}");
+        assert!(text.contains("cut at offset 90") && text.contains("10 offset(s)"), "{text}");
         assert_eq!(check(50, 0, 90, PartitionErrorKind::LogTruncated).map(|s| s.0), Some("log_truncated"));
         assert_eq!(check(50, 0, 90, PartitionErrorKind::OffsetOutOfRange), None, "it is there now");
+        let detail = "log truncation detected at offset 50 (leader epoch 0): broker end offset is 40 (offset leader epoch 0)";
+        let stop = out_of_range("table", &partition, (Offset(50), 0, 90), (PartitionErrorKind::LogTruncated, detail));
+        assert!(
+            stop.is_some_and(|stop| stop.to_string().contains("cut at offset 40")),
+            "by what the broker said, not by where it ends now"
+        );
+    }
+
+    #[test]
+    fn a_generation_that_goes_on_where_the_one_before_ends_keeps_its_leader_epoch() {
+        let source = |topic_id: &str, start: i64, next: i64, leader_epoch| {
+            let state = PartitionState { start: Offset(start), next_offset: Offset(next), watermark: None, leader_epoch };
+            let partitions = [(KafkaPartition(0), state)].into();
+            SourceState { cluster_id: "c".into(), topic_id: Some(topic_id.into()), refused: false, ended: false, partitions }
+        };
+        let ended = source("a", 0, 50, Some(3));
+        let epoch = |declared: &SourceState| leader_epoch(declared, Some(&ended), KafkaPartition(0));
+        assert_eq!(epoch(&source("a", 50, 50, None)), Some(3));
+        assert_eq!(epoch(&source("a", 40, 40, None)), None, "cut here: the next records have another epoch");
+        assert_eq!(epoch(&source("b", 50, 50, None)), None, "another topic");
+        assert_eq!(epoch(&source("a", 50, 60, Some(5))), Some(5), "its own");
+        assert_eq!(leader_epoch(&source("a", 50, 50, None), None, KafkaPartition(0)), None);
     }
 }

@@ -9,20 +9,20 @@
 //! builds on it is dropped and read again from the log.
 mod flight;
 mod group;
+mod schema;
 
 use crate::{
     budget::Reservation,
     buffer::Buffers,
     commit::CommitEnd,
     context::{GiveUp, TableContext},
-    error::StoppedTable,
+    error::{LostRange, StoppedTable},
     metrics::{ShardLevels, ShardMetrics},
-    offsets::Owned,
+    offsets::{Owned, PartitionProgress},
     policy::{CommitPolicy, Pending},
     rules::TableRules,
     take::{Halt, Intake, TakeContext},
 };
-use event_schema::BatchDecoder;
 use flight::Flight;
 use kafka_io::{Batch, BatchConsumer, ConsumerOptions, GroupEvent, KafkaIoError, RawRecord, TopicPartition};
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -32,7 +32,7 @@ use std::{
     sync::{Arc, mpsc},
     time::Duration,
 };
-use table_log::{SourcePartition, TableState};
+use table_log::{Offset, SourcePartition};
 use tokio::{runtime::Handle, time::Instant};
 
 /// Records taken at once.
@@ -117,6 +117,9 @@ pub struct Shard {
     owned: Owned,
     /// Assigned but not read yet: not declared, or to be started from the log again.
     waiting: BTreeSet<TopicPartition>,
+    /// Not read while they wait for the schema of their next record.
+    suspended: BTreeSet<TopicPartition>,
+    waiting_is_said: bool,
     /// Stopped by an error that passes: to be assigned again at their own next offset.
     failing: BTreeSet<TopicPartition>,
     buffers: Buffers,
@@ -165,7 +168,7 @@ impl Shard {
             properties: context.settings.consumer_properties.clone(),
         };
         let (consumer, group) = BatchConsumer::start(&context.settings.kafka, options)?;
-        let decoder = BatchDecoder::new(Arc::clone(&rules.schema), context.schemas.clone(), context.settings.limits.clone());
+        let decoder = Self::decoder(context, &rules);
         let mut jitter_source = StdRng::seed_from_u64(context.seed("commit timer").wrapping_add(setup.number.into()));
         let now = Instant::now();
         Ok(Self {
@@ -175,6 +178,8 @@ impl Shard {
             rules,
             owned: Owned::default(),
             waiting: BTreeSet::new(),
+            suspended: BTreeSet::new(),
+            waiting_is_said: false,
             failing: BTreeSet::new(),
             buffers: Buffers::new(context.encode_options()),
             held: None,
@@ -203,6 +208,7 @@ impl Shard {
     /// Runs until drained or stopped; blocks the thread.
     pub fn run(mut self) -> ShardEnd {
         let end = loop {
+            self.resume_known();
             let event = self.next_event();
             let handled = self.handle(event).and_then(|end| match end {
                 Some(end) => Ok(Some(end)),
@@ -215,6 +221,7 @@ impl Shard {
             }
         };
         self.metrics.set(ShardLevels::default());
+        self.context().health.set_not_ready(&self.waiting_component(), None);
         let Self { consumer, group, held, .. } = self;
         // A held batch keeps the client open; events that nobody answers any more keep its poll thread waiting.
         drop((held, group));
@@ -308,8 +315,9 @@ impl Shard {
             return Ok(None);
         }
         let state = self.context().log.state();
-        if let Some(end) = self.follow_rules(&state) {
-            return Ok(Some(end));
+        if self.is_behind(&state) {
+            self.held = Some(held);
+            return self.follow(&state).map(|()| None);
         }
         let batch_bytes = held.batch.bytes();
         self.reservation.resize(self.buffers.bytes() + batch_bytes);
@@ -323,12 +331,24 @@ impl Shard {
             limit_bytes: self.buffers.bytes() + budget.limit().saturating_sub(budget.used()).min(self.policy.bytes.saturating_mul(2)),
         };
         let outcome = self.intake.take(&records, &mut self.owned, &mut self.buffers, &context);
-        let left = records.len() - outcome.as_ref().map_or(records.len(), |done| *done);
+        // After a halt all is offered again: what was taken before it is dropped then as seen.
+        let left = records.len() - outcome.as_ref().map_or(0, |done| *done);
         drop(records);
         let next = held.batch.len() - left;
         self.held = (left > 0).then_some(Held { batch: held.batch, next });
         self.reservation.resize(self.buffers.bytes() + if self.held.is_some() { batch_bytes } else { 0 });
-        outcome.map_err(|halt| self.stop_of(halt)).map(|_| None)
+        self.suspend_awaiting();
+        match outcome {
+            Ok(_) => Ok(None),
+            Err(Halt::SchemaChanged(change)) => self.take_up(&change).map(|()| None),
+            Err(Halt::Lost { source, expected, earliest }) => Err(self.lost(source, expected, earliest)),
+            Err(Halt::Bug(error)) => Err(StoppedTable::Bug { table: self.context().name().to_owned(), detail: error.to_string() }),
+        }
+    }
+
+    fn lost(&self, source: SourcePartition, expected: Offset, earliest: Offset) -> StoppedTable {
+        let range = LostRange { topic: source.topic, kafka_partition: source.kafka_partition, expected, earliest };
+        StoppedTable::RetentionPassed { table: self.context().name().to_owned(), ranges: vec![range] }
     }
 
     /// The last word to the group on leaving: where each kafka_partition stands in the log.
@@ -338,61 +358,12 @@ impl Shard {
         self.consumer.commit_offsets_and_wait(&offsets, GROUP_COMMIT_WAIT);
     }
 
-    /// Takes over newer settings from the log. A newer schema needs a new decoder and new files: a new shard.
-    fn follow_rules(&mut self, state: &TableState) -> Option<ShardEnd> {
-        let newest = state.table.as_ref()?;
-        if newest.schema_version == self.rules.body.schema_version {
-            return None;
-        }
-        let rules = match TableRules::from_state(&self.context().table.table, state) {
-            Ok(rules) if rules.schema.same_as(&self.rules.body.avro_schema) => Arc::new(rules),
-            _ => return Some(ShardEnd::Restart(format!("the log has schema version {}", newest.schema_version))),
-        };
-        for progress in self.owned.iter_mut() {
-            progress.watermark = rules.watermark(progress.watermark.current());
-        }
-        self.intake.set_rules(Arc::clone(&rules));
-        self.rules = rules;
-        None
-    }
-
-    fn stop_of(&self, halt: Halt) -> StoppedTable {
-        let table = self.context().name().to_owned();
-        match halt {
-            Halt::SchemaPending { source, offset, schema_id } => StoppedTable::SchemaChanged {
-                table,
-                topic: source.topic,
-                kafka_partition: source.kafka_partition,
-                offset,
-                schema_id,
-                writer_schema: "not known yet".to_owned(),
-                table_schema: self.rules.schema.avro_json().to_owned(),
-            },
-            Halt::SchemaChanged { source, offset, schema_id, schemas: (writer_schema, table_schema) } => StoppedTable::SchemaChanged {
-                table,
-                topic: source.topic,
-                kafka_partition: source.kafka_partition,
-                offset,
-                schema_id,
-                writer_schema,
-                table_schema,
-            },
-            Halt::Lost { source, expected, earliest } => StoppedTable::RetentionPassed {
-                table,
-                topic: source.topic,
-                kafka_partition: source.kafka_partition,
-                expected,
-                earliest,
-                lost: earliest.0.saturating_sub(expected.0).max(0) as u64,
-            },
-            Halt::Bug(error) => StoppedTable::Bug { table, detail: error.to_string() },
-        }
-    }
-
     /// Ends after a stop; what was taken before it is committed if that is safe.
     fn stop(&mut self, stop: StoppedTable) -> ShardEnd {
         if stop.allows_commit() {
             self.held = None;
+            // What was delivered behind the stop was not taken: positions are no tails.
+            self.owned.iter_mut().for_each(PartitionProgress::stall);
             if let Err(second) = self.drain(Instant::now() + STOP_DRAIN) {
                 tracing::error!(table = self.context().name(), error = %second, "commit before the stop failed");
             }
@@ -442,6 +413,7 @@ impl Shard {
         let mut lag_records = 0;
         for progress in self.owned.iter() {
             let end = self.consumer.watermark_offsets(&on_the_wire(&progress.source)).map_or(0, |(_, high)| high);
+            self.context().ends.see(&progress.source, end);
             lag_records += end.saturating_sub(progress.next().0).max(0) as u64;
         }
         self.metrics.set(ShardLevels {
@@ -449,7 +421,9 @@ impl Shard {
             buffered_bytes: self.buffers.bytes(),
             open_lake_partitions: self.buffers.lake_partitions() as u64,
             owned_kafka_partitions: self.owned.iter().count() as u64,
+            waiting_kafka_partitions: self.owned.iter().filter(|progress| progress.awaits_schema().is_some()).count() as u64,
         });
+        self.show_waiting();
         Ok(())
     }
 
@@ -465,13 +439,12 @@ impl Shard {
             let Some(tail) = progress.tail(self.consumer.position(&partition), now) else { continue };
             match self.consumer.watermark_offsets(&partition) {
                 Some((low, _)) if low > progress.next().0 => {
-                    lost =
-                        Some(Halt::Lost { source: progress.source.clone(), expected: progress.next(), earliest: table_log::Offset(low) });
+                    lost = Some((progress.source.clone(), progress.next(), Offset(low)));
                 }
                 _ => progress.skip_absent(tail),
             }
         }
-        lost.map_or(Ok(()), |halt| Err(self.stop_of(halt)))
+        lost.map_or(Ok(()), |(source, expected, earliest)| Err(self.lost(source, expected, earliest)))
     }
 
     /// Quiet kafka_partitions report themselves idle, all at once, so that many of them do not make many commits.

@@ -3,9 +3,12 @@ use crate::{
     encode::EncodeOptions,
     offsets::{PartitionProgress, Start},
 };
-use event_schema::{Limits, SchemaFolder, TableSchema};
+use event_schema::{LatestError, Limits, SchemaFolder, SchemaLookup, SchemaSource, SubjectSchema, TableSchema};
 use kafka_io::Headers;
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use table_log::{
     TableName,
     key::Layout,
@@ -36,7 +39,39 @@ fn rules() -> Arc<TableRules> {
     Arc::new(TableRules::new(body, layout, schema).expect("settings that fit"))
 }
 
+/// Knows ids from [`HESITATES`] on only once it was told to.
+#[derive(Clone, Debug)]
+struct Hesitant {
+    schemas: Arc<SchemaFolder>,
+    tells: Arc<AtomicBool>,
+}
+
+const HESITATES: u32 = 100;
+
+impl Default for Hesitant {
+    fn default() -> Self {
+        let schemas = [(1, SCHEMA.to_owned()), (2, OTHER.to_owned()), (HESITATES, SCHEMA.to_owned())];
+        Self { schemas: Arc::new(SchemaFolder::from_schemas("t-value", schemas)), tells: Arc::default() }
+    }
+}
+
+#[async_trait::async_trait]
+impl SchemaSource for Hesitant {
+    fn lookup(&self, id: u32) -> SchemaLookup {
+        if id >= HESITATES && !self.tells.load(Ordering::SeqCst) { SchemaLookup::Pending } else { self.schemas.lookup(id) }
+    }
+
+    fn pending_reason(&self, _: u32) -> Option<String> {
+        None
+    }
+
+    async fn latest(&self, subject: &str) -> Result<SubjectSchema, LatestError> {
+        SchemaSource::latest(&*self.schemas, subject).await
+    }
+}
+
 struct Bench {
+    schemas: Hesitant,
     intake: Intake,
     owned: Owned,
     buffers: Buffers,
@@ -47,8 +82,8 @@ struct Bench {
 impl Bench {
     fn new(tombstones: Tombstones, refused: bool) -> Self {
         let rules = rules();
-        let schemas = SchemaFolder::from_schemas("t-value", [(1, SCHEMA.to_owned()), (2, OTHER.to_owned())]);
-        let decoder = BatchDecoder::new(Arc::clone(&rules.schema), Arc::new(schemas), Limits::default());
+        let schemas = Hesitant::default();
+        let decoder = BatchDecoder::new(Arc::clone(&rules.schema), Arc::new(schemas.clone()), Limits::default());
         let source = SourcePartition { topic: "t".into(), generation: 2, kafka_partition: KafkaPartition(0) };
         let mut owned = Owned::default();
         let watermark = rules.watermark(None);
@@ -56,8 +91,13 @@ impl Bench {
             Start { source, refused, next_offset: Offset(10), leader_epoch: None, watermark },
             Duration::ZERO,
         ));
-        let options = EncodeOptions { compression: service_runtime::settings::Compression::Zstd, row_group_rows: 1_000_000, dictionaries: Arc::default() };
+        let options = EncodeOptions {
+            compression: service_runtime::settings::Compression::Zstd,
+            row_group_rows: 1_000_000,
+            dictionaries: Arc::default(),
+        };
         Self {
+            schemas,
             intake: Intake::new(rules, decoder, tombstones),
             owned,
             buffers: Buffers::new(options),
@@ -146,10 +186,11 @@ fn rows_go_to_their_lake_partition_with_their_identity() {
         files.keys().map(|t| (t.lake_partition.window_start.0 / HOUR, t.lake_partition.values[0].as_deref(), t.late)).collect();
     assert_eq!(folders, [(40, Some("a"), false), (40, Some("a"), true), (41, None, false), (41, Some("b"), false)]);
     let late = files.into_iter().find(|(target, _)| target.late).expect("the third row is behind").1;
-    let options = EncodeOptions { compression: service_runtime::settings::Compression::Zstd, row_group_rows: 10, dictionaries: Arc::default() };
+    let options =
+        EncodeOptions { compression: service_runtime::settings::Compression::Zstd, row_group_rows: 10, dictionaries: Arc::default() };
     let footer = crate::encode::Footer { table: "t".into(), schema_version: 1, ranges_json: "[]".into() };
-    let (bytes, _) = late.into_encoder(&options).and_then(|encoder| encoder.finish(&footer)).expect("a file");
-    let mut reader = parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(bytes, 10).expect("a parquet file");
+    let file = late.into_encoder(&options).and_then(|encoder| encoder.finish(&footer)).expect("a file");
+    let mut reader = parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(file.concat(), 10).expect("a parquet file");
     let batch = reader.next().expect("one batch").expect("readable");
     let names: Vec<_> = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
     assert_eq!(names, ["at", "_kafka_topic", "_kafka_partition", "_kafka_offset", "_kafka_timestamp"], "partition columns stay out");
@@ -183,9 +224,41 @@ fn a_changed_schema_halts_at_its_record_with_both_schemas() {
     let (good, changed) = (value(1, "a", 49 * HOUR), value(2, "a", 49 * HOUR));
     let mut bench = Bench::new(Tombstones::Skip, false);
     let halt = bench.take(&[record(10, Some(&good)), record(11, Some(&changed)), record(12, Some(&good))]).expect_err("it must stop");
-    assert!(matches!(&halt, Halt::SchemaChanged { offset: Offset(11), schema_id: 2, schemas, .. } if schemas.0 != schemas.1), "{halt:?}");
+    assert!(matches!(&halt, Halt::SchemaChanged(SchemaChange { offset: Offset(11), schema_id: 2, .. })), "{halt:?}");
     assert_eq!(bench.counts(), (1, 0, 0, 0), "what came before is taken");
     assert_eq!(bench.owned.at(0).next(), Offset(11));
+}
+
+#[test]
+fn a_record_without_its_schema_waits_and_others_go_on() {
+    let (good, waits, ahead) = (value(1, "a", 49 * HOUR), value(HESITATES, "a", 49 * HOUR), value(HESITATES + 1, "a", 49 * HOUR));
+    let mut bench = Bench::new(Tombstones::Skip, false);
+    let source = SourcePartition { topic: "t".into(), generation: 2, kafka_partition: KafkaPartition(1) };
+    let start = Start { source, refused: false, next_offset: Offset(0), leader_epoch: None, watermark: rules().watermark(None) };
+    bench.owned.insert(PartitionProgress::new(start, Duration::ZERO));
+    let of_other = |offset| RawRecord { kafka_partition: 1, ..record(offset, Some(&good)) };
+    let records = [
+        record(10, Some(&good)),
+        of_other(0),
+        record(11, Some(&waits)),
+        record(12, Some(&good)),
+        record(13, Some(&ahead)),
+        of_other(1),
+        of_other(2),
+    ];
+    bench.take(&records).expect("nothing to halt at");
+    let progress = bench.owned.at(0);
+    assert_eq!((progress.next(), progress.awaits_schema()), (Offset(11), Some(HESITATES)));
+    assert_eq!(progress.tail(Some(14), Duration::from_secs(100)), None, "what Kafka delivered behind it is not absent");
+    assert_eq!((bench.owned.at(1).next(), bench.counts()), (Offset(3), (1, 0, 0, 0)), "others go on");
+    assert_eq!(bench.intake.take_ahead().into_iter().collect::<Vec<_>>(), [1, HESITATES + 1], "what comes behind it can be asked for");
+    // Before it is assigned again, nothing is taken, also if the schema is known meanwhile.
+    bench.schemas.tells.store(true, Ordering::SeqCst);
+    bench.take(&[record(11, Some(&waits)), record(14, Some(&good))]).expect("nothing to halt at");
+    assert_eq!(bench.owned.at(0).next(), Offset(11));
+    bench.owned.at(0).restarted(Duration::ZERO);
+    bench.take(&[record(11, Some(&waits)), record(12, Some(&good))]).expect("nothing to halt at");
+    assert_eq!((bench.owned.at(0).next(), bench.counts()), (Offset(13), (2, 0, 0, 0)));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A lake in a temporary folder, writers in this process, and what the lake holds, read from its files.
 use arrow::array::AsArray;
 use arrow::datatypes::{Int32Type, Int64Type};
-use event_schema::{Limits, SchemaFolder, TableSchema};
+use event_schema::{Limits, SchemaFolder, SchemaSource};
 use kafka_io::{KafkaConfig, NewRecord, Producer};
 use lake_store::{LakeStore, LocalStore, TableLog, TableLogOptions};
 use lake_writer::{Components, RunReport, TableWriterSettings, WriterMetrics, WriterSettings};
@@ -28,7 +28,7 @@ pub const HOUR: i64 = 3_600_000_000;
 pub struct Lake {
     folder: tempfile::TempDir,
     pub kafka: KafkaConfig,
-    schemas: Arc<SchemaFolder>,
+    schemas: Arc<dyn SchemaSource>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -45,10 +45,16 @@ pub struct Found {
     pub late: bool,
 }
 
+#[allow(dead_code, reason = "no test file uses all of it")]
 impl Lake {
     pub fn new(kafka: KafkaConfig) -> Self {
+        Self::with(kafka, |_| Arc::new(SchemaFolder::from_schemas("telemetry-value", [(1, telemetry::SCHEMA.to_owned())])))
+    }
+
+    /// With schemas of one's own, which may work on the lake's runtime.
+    pub fn with(kafka: KafkaConfig, schemas: impl FnOnce(&tokio::runtime::Handle) -> Arc<dyn SchemaSource>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-        let schemas = Arc::new(SchemaFolder::from_schemas("telemetry-value", [(1, telemetry::SCHEMA.to_owned())]));
+        let schemas = schemas(runtime.handle());
         Self { folder: tempfile::tempdir().expect("a folder"), kafka, schemas, runtime }
     }
 
@@ -79,12 +85,14 @@ impl Lake {
             row_group_rows: 100_000,
             compression: Compression::Zstd,
             shutdown_timeout: Duration::from_secs(10),
+            lost_after: Duration::from_secs(600),
+            settings_file: "/etc/tributary.yaml".into(),
             limits: Limits::default(),
             consumer_properties: vec![("heartbeat.interval.ms".into(), "500".into())],
             tables: vec![TableWriterSettings {
                 table: TableName(table.into()),
                 topics: topics.iter().map(topic).collect(),
-                schema: Arc::new(TableSchema::parse(telemetry::SCHEMA).expect("a valid schema")),
+                subject: "telemetry-value".to_owned(),
                 log,
                 tombstones: Tombstones::Quarantine,
                 // Tests share one broker, and a member of the same name in the same group would fence another test.
@@ -99,7 +107,7 @@ impl Lake {
         let components = Components {
             store: self.store(),
             clock: Arc::new(SystemClock),
-            schemas: Arc::clone(&self.schemas),
+            schemas: self.schemas.clone(),
             health: Arc::clone(&health),
             metrics: WriterMetrics::new(&registry).expect("a fresh registry"),
             shutdown: shutdown.clone(),
@@ -111,6 +119,14 @@ impl Lake {
         Writer { registry, health, shutdown, report }
     }
 
+    pub fn replace_schemas(&mut self, schemas: impl FnOnce(&tokio::runtime::Handle) -> Arc<dyn SchemaSource>) {
+        self.schemas = schemas(self.runtime.handle());
+    }
+
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     pub fn store(&self) -> Arc<dyn LakeStore> {
         Arc::new(LocalStore::open(self.folder.path()).expect("a folder"))
     }
@@ -120,7 +136,6 @@ impl Lake {
         self.runtime.block_on(log).expect("a readable log")
     }
 
-    #[allow(dead_code, reason = "only the tests on a real broker commit records of their own")]
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
     }

@@ -1,11 +1,13 @@
-//! `tributary check`: settings and schemas, all faults at once, without any network.
+//! `tributary check`: settings and schemas, all faults at once; nobody is called but a schema registry of the settings.
 mod tables;
 
 use crate::cli::CheckArgs;
 use crate::output::{Align, ExitCode, Output};
-use event_schema::SchemaFolder;
+use crate::schemas::Schemas;
+use event_schema::{LatestError, SchemaFolder};
 use serde::Serialize;
 use service_runtime::settings::{Places, Settings};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A fault and its place.
@@ -47,8 +49,8 @@ struct CheckedTable {
 }
 
 /// Runs the command: exit code 2 if there is any fault.
-pub fn run(_: &CheckArgs, file: &Path, output: Output) -> anyhow::Result<ExitCode> {
-    let outcome = check(file);
+pub async fn run(_: &CheckArgs, file: &Path, output: Output) -> anyhow::Result<ExitCode> {
+    let outcome = check(file).await;
     let (tables, faults) = match &outcome {
         Ok(tables) => (tables.as_slice(), &[][..]),
         Err(faults) => (&[][..], faults.as_slice()),
@@ -86,7 +88,7 @@ fn row(table: &CheckedTable) -> Vec<String> {
 }
 
 /// The tables, or all faults. Schemas are looked at once the settings have no fault: before that, nobody knows which are meant.
-fn check(file: &Path) -> Result<Vec<CheckedTable>, Vec<Fault>> {
+async fn check(file: &Path) -> Result<Vec<CheckedTable>, Vec<Fault>> {
     let name = file.display().to_string();
     let (settings, places) = Settings::load_with_places(file).map_err(|error| {
         let place = |fault: &service_runtime::settings::SettingsFault| Fault {
@@ -98,8 +100,41 @@ fn check(file: &Path) -> Result<Vec<CheckedTable>, Vec<Fault>> {
         };
         error.faults.iter().map(place).collect::<Vec<_>>()
     })?;
-    let schemas = SchemaFolder::load(&settings.schemas).map_err(|faults| folder_faults(&name, &settings, &places, &faults))?;
+    let schemas = match settings.schema_registry {
+        None => SchemaFolder::load(&settings.schemas).map_err(|faults| folder_faults(&name, &settings, &places, &faults))?,
+        Some(_) => registry_subjects(&name, &settings, &places).await?,
+    };
     tables::check(&name, &settings, &places, &schemas)
+}
+
+/// The newest schema of each table's subject, as a folder would have it.
+async fn registry_subjects(name: &str, settings: &Settings, places: &Places) -> Result<SchemaFolder, Vec<Fault>> {
+    let fault = |path: &str, what: String, suggestion: &str| Fault {
+        file: name.to_owned(),
+        line: places.line(path),
+        path: path.to_owned(),
+        what,
+        suggestion: Some(suggestion.to_owned()),
+    };
+    let schemas = Schemas::open(settings).map_err(|error| vec![fault("schema_registry", format!("{error:#}"), "correct it")])?.source();
+    let (mut found, mut faults) = (BTreeMap::new(), Vec::new());
+    for (table, config) in &settings.tables {
+        if found.contains_key(&config.subject) {
+            continue;
+        }
+        match schemas.latest(&config.subject).await {
+            Ok(schema) => {
+                found.insert(config.subject.clone(), schema);
+            }
+            Err(error @ LatestError::Unavailable(_)) => {
+                return Err(vec![fault("schema_registry", error.to_string(), "check its `url`, who asks, and whether it is well")]);
+            }
+            Err(error) => {
+                faults.push(fault(&format!("tables.{table}.subject"), error.to_string(), "register an Avro schema of the subject"));
+            }
+        }
+    }
+    if faults.is_empty() { Ok(SchemaFolder::from_subjects(found.into_values())) } else { Err(faults) }
 }
 
 /// Faults of the schema folder begin with the path of their file.

@@ -103,6 +103,9 @@ impl Checker<'_> {
     }
 
     fn schema_file(&self, subject: &SubjectSchema) -> String {
+        if self.settings.schema_registry.is_some() {
+            return format!("subject `{}` version {}", subject.subject, subject.version);
+        }
         self.settings.schemas.join(&subject.subject).join(format!("v{}.avsc", subject.version)).display().to_string()
     }
 

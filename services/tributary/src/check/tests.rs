@@ -1,6 +1,10 @@
 use super::*;
 use std::fs;
 
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(future)
+}
+
 const SCHEMA: &str = r#"{"schema_id": 7, "type": "record", "name": "R", "fields": [
     {"name": "Device", "type": "string"},
     {"name": "measured_at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
@@ -22,7 +26,7 @@ fn check_in(tables: &str, schemas: &[(&str, &str)]) -> Result<Vec<CheckedTable>,
     )
     .unwrap();
     let place = format!("{}/", folder.path().display());
-    check(&file).map_err(|faults| faults.iter().map(|fault| fault.text().replace(&place, "")).collect())
+    block_on(check(&file)).map_err(|faults| faults.iter().map(|fault| fault.text().replace(&place, "")).collect())
 }
 
 #[test]
@@ -78,6 +82,7 @@ fn settings_faults_keep_their_lines() {
 #[test]
 fn the_minimal_example_passes() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/minimal.yaml");
-    let tables = check(&file).unwrap_or_else(|faults| panic!("{}", faults.iter().map(Fault::text).collect::<Vec<_>>().join("\n")));
+    let tables =
+        block_on(check(&file)).unwrap_or_else(|faults| panic!("{}", faults.iter().map(Fault::text).collect::<Vec<_>>().join("\n")));
     assert_eq!(tables.len(), 1);
 }

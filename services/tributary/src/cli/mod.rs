@@ -4,8 +4,10 @@ mod demo;
 mod inspect;
 mod produce;
 mod quarantine;
+mod repair;
 mod run;
 mod settings;
+mod source;
 mod sql;
 mod status;
 mod table;
@@ -17,8 +19,10 @@ pub use demo::DemoArgs;
 pub use inspect::InspectArgs;
 pub use produce::{ProduceArgs, RowFormat};
 pub use quarantine::{ExportFormat, QuarantineArgs, QuarantineCommand};
+pub use repair::{FilesArgs, GapArgs, How, LostOffsets, PartitionOffset, RepairArgs, RepairCommand, RestartArgs, StartAt, Who};
 pub use run::{RunArgs, Service};
 pub use settings::{SettingsArgs, SettingsCommand};
+pub use source::{SourceArgs, SourceCommand};
 pub use sql::SqlArgs;
 pub use status::StatusArgs;
 pub use table::{TableArgs, TableCommand};
@@ -105,6 +109,10 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Compare a table's settings with its log, or apply them
     Table(TableArgs),
+    /// List or retire the topics that feed tables
+    Source(SourceArgs),
+    /// Put right what stopped a table: lost offsets, topics made again, lost files
+    Repair(RepairArgs),
     /// Look at refused records
     Quarantine(QuarantineArgs),
     /// About the settings file
@@ -138,7 +146,7 @@ async fn dispatch(cli: &Cli, output: Output) -> anyhow::Result<ExitCode> {
     let file = &cli.global.settings_file;
     match &cli.command {
         Command::Run(args) => return crate::run::run(args, &cli.global).await,
-        Command::Check(args) => return crate::check::run(args, file, output),
+        Command::Check(args) => return crate::check::run(args, file, output).await,
         Command::Demo(args) => {
             crate::run::start_quiet_telemetry(&cli.global);
             return crate::demo::run(args, output).await;
@@ -156,6 +164,8 @@ async fn dispatch(cli: &Cli, output: Output) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => crate::verify::run(args, &context).await,
         Command::Inspect(args) => crate::inspect::run(args, &context).await,
         Command::Table(args) => crate::table::run(args, &context).await,
+        Command::Source(args) => crate::source::run(args, &context).await,
+        Command::Repair(args) => crate::repair::run(args, &context).await,
         Command::Quarantine(args) => crate::quarantine::run(args, &context).await,
         Command::Run(_) | Command::Demo(_) | Command::Check(_) | Command::Settings(_) => Ok(ExitCode::Done),
     }

@@ -58,12 +58,21 @@ pub async fn show(log: &TableLog, (topic, kafka_partition, offset): (&str, i32, 
 async fn search(log: &TableLog, source: &SourcePartition, offset: i64, found: &mut Whereabouts, context: &Context) -> anyhow::Result<()> {
     let newest = log.state().newest_seq().map_or(0, |seq| seq.0);
     let progress = context.output.progress("log records", Some(newest));
+    let mut repairs = Vec::new();
     for seq in (0..=newest).rev() {
         progress.add(1);
         let record = log.record(Seq(seq)).await?;
         if let Some(range) = range_with(&record, source, offset) {
             found.record = Some(seq);
-            return in_files(log, &record, (source, offset, range), found).await;
+            in_files(log, &record, (source, offset, range), found).await?;
+            return if found.place == "file_not_readable" {
+                in_repairs(log, &repairs, (source, offset, range), found).await
+            } else {
+                Ok(())
+            };
+        }
+        if matches!(&record.body, Body::Repair(RepairBody { action: RepairAction::Refile { .. } | RepairAction::Lost { .. }, .. })) {
+            repairs.push(Arc::clone(&record));
         }
         if is_gap(&record, source, offset) {
             found.record = Some(seq);
@@ -72,6 +81,39 @@ async fn search(log: &TableLog, source: &SourcePartition, offset: i64, found: &m
         }
     }
     anyhow::bail!("no record of table `{}` has taken `{}`; run `tributary verify`", log.table(), found.offset)
+}
+
+/// The offset was in a file that a later record replaced or declared lost: in a replacement, or else in the lost one.
+async fn in_repairs(
+    log: &TableLog,
+    repairs: &[Arc<Record>],
+    (source, offset, range): (&SourcePartition, i64, &AppendRange),
+    found: &mut Whereabouts,
+) -> anyhow::Result<()> {
+    let taken_by = found.record;
+    let mut seqs: Vec<Seq> = taken_by.map(Seq).into_iter().collect();
+    // The oldest first, as a replacement may be replaced.
+    for record in repairs.iter().rev() {
+        let Body::Repair(RepairBody { action, .. }) = &record.body else { continue };
+        match action {
+            RepairAction::Refile { lost, .. } if lost.iter().any(|file| seqs.contains(&file.seq)) => {
+                seqs.push(record.seq);
+                let mut replaced = Whereabouts::default();
+                in_files(log, record, (source, offset, range), &mut replaced).await?;
+                if replaced.content.is_some() {
+                    let Whereabouts { place, file, standing, content, .. } = replaced;
+                    *found = Whereabouts { place, file, standing, content, ..std::mem::take(found) };
+                    return Ok(());
+                }
+            }
+            RepairAction::Lost { lost } if lost.iter().any(|file| seqs.contains(&file.seq)) => {
+                found.place = "lost";
+                found.record = Some(record.seq.0);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn range_with<'a>(record: &'a Record, source: &SourcePartition, offset: i64) -> Option<&'a AppendRange> {

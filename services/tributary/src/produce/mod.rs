@@ -5,14 +5,14 @@ mod time;
 use crate::cli::{ProduceArgs, RowFormat};
 use crate::context::Context;
 use crate::output::{ExitCode, Failure, Output, Progress};
+use crate::schemas::Schemas;
 use anyhow::Context as _;
-use event_schema::{SchemaFolder, SubjectSchema, encode::AvroEncoder};
+use event_schema::{SubjectSchema, encode::AvroEncoder};
 use kafka_io::{Admin, KafkaConfig, NewRecord, Producer};
 use rows::{Columns, Row, Rows};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the last records may take to be acknowledged.
@@ -39,13 +39,16 @@ pub async fn run(args: &ProduceArgs, context: &Context) -> anyhow::Result<ExitCo
         .map(time::parse)
         .transpose()
         .map_err(|what| Failure::usage(what, "write a time such as `2026-11-21T05:00:00Z`"))?;
-    let schema = args.subject.as_deref().map(|subject| subject_schema(context, subject)).transpose()?;
+    let schema = match &args.subject {
+        Some(subject) => Some(Schemas::open(&context.settings)?.latest(subject, &context.settings).await?),
+        None => None,
+    };
     let job = Job {
         kafka: context.kafka(),
         topic: args.topic.clone(),
         partition: args.partition,
         timestamp_ms,
-        rows: open(args, schema.as_deref())?,
+        rows: open(args, schema.as_ref())?,
         file: if args.file == Path::new("-") { "stdin".to_owned() } else { args.file.display().to_string() },
         output: context.output,
     };
@@ -56,19 +59,6 @@ pub async fn run(args: &ProduceArgs, context: &Context) -> anyhow::Result<ExitCo
         context.output.line(&format!("{sent} records sent to topic {}", args.topic));
     }
     Ok(ExitCode::Done)
-}
-
-fn subject_schema(context: &Context, subject: &str) -> anyhow::Result<Arc<SubjectSchema>> {
-    let folder = &context.settings.schemas;
-    let schemas = SchemaFolder::load(folder).map_err(|faults| Failure::usage(faults.join("\n"), "`tributary check` shows all faults"))?;
-    match schemas.latest(subject) {
-        Some(schema) => Ok(Arc::clone(schema)),
-        None => {
-            let known = schemas.subjects().into_keys().map(|subject| format!("`{subject}`")).collect::<Vec<_>>().join(", ");
-            Err(Failure::usage(format!("subject `{subject}` has no schema in `{}`", folder.display()), format!("the subjects are {known}"))
-                .into())
-        }
-    }
 }
 
 fn open(args: &ProduceArgs, schema: Option<&SubjectSchema>) -> anyhow::Result<Rows> {

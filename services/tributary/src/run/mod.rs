@@ -2,10 +2,12 @@
 mod metrics;
 
 use crate::cli::{GlobalArgs, RunArgs, Service};
+use crate::context::Context;
 use crate::output::{ExitCode, Failure};
+use crate::schemas::Schemas;
 use anyhow::Context as _;
-use event_schema::SchemaFolder;
-use lake_store::{LakeStore, LocalStore, LossyReplies};
+use lake_store::{LakeStore, LocalStore, LossyReplies, TableLog};
+use lake_writer::context::TableContext;
 use lake_writer::{Components, StoppedTable, WriterError, WriterMetrics, WriterSettings};
 use prometheus::Registry;
 use service_runtime::ErrorClass;
@@ -58,22 +60,46 @@ pub async fn run(args: &RunArgs, global: &GlobalArgs) -> anyhow::Result<ExitCode
 /// # Errors
 /// Schemas or settings that cannot be used (exit code 2), or a failure of a service that was not waited out (1).
 pub async fn lake_writer(settings: &Settings, registry: Registry, health: Arc<Health>, shutdown: Shutdown) -> anyhow::Result<ExitCode> {
-    let schemas =
-        SchemaFolder::load(&settings.schemas).map_err(|faults| Failure::usage(faults.join("\n"), "`tributary check` shows all faults"))?;
-    let writer_settings = WriterSettings::from_settings(settings, &schemas).map_err(failure)?;
+    let (writer_settings, components) = components(settings, &registry, health, shutdown)?;
+    let report = lake_writer::run(writer_settings, components).await.map_err(failure)?;
+    if report.stopped.is_empty() { Ok(ExitCode::Done) } else { Err(stopped_failure(&report.stopped, settings).into()) }
+}
+
+/// What a lake-writer works with.
+fn components(
+    settings: &Settings,
+    registry: &Registry,
+    health: Arc<Health>,
+    shutdown: Shutdown,
+) -> anyhow::Result<(WriterSettings, Components)> {
+    let schemas = Schemas::open(settings)?;
+    schemas.check_tables(settings)?;
+    if let Schemas::Registry(schemas) = &schemas {
+        metrics::show_schema_registry(registry, schemas).context("register metrics")?;
+    }
     let store = LocalStore::open(&settings.lake)
         .map_err(|error| Failure::failed(format!("open lake `{}`: {error}", settings.lake), "check the folder and who may write to it"))?;
-    let metrics = WriterMetrics::new(&registry).context("register metrics")?;
+    let metrics = WriterMetrics::new(registry).context("register metrics")?;
     let components = Components {
         store: with_lost_replies(Arc::new(store)),
         clock: Arc::new(SystemClock),
-        schemas: Arc::new(schemas),
+        schemas: schemas.source(),
         health,
         metrics,
         shutdown,
     };
-    let report = lake_writer::run(writer_settings, components).await.map_err(failure)?;
-    if report.stopped.is_empty() { Ok(ExitCode::Done) } else { Err(stopped_failure(&report.stopped).into()) }
+    Ok((WriterSettings::from_settings(settings), components))
+}
+
+/// What making lost files again works with: a lake-writer's parts for one table.
+///
+/// # Errors
+/// As [`lake_writer`].
+pub fn table_context(table: &str, log: TableLog, context: &Context) -> anyhow::Result<Arc<TableContext>> {
+    let (writer_settings, components) = components(&context.settings, &Registry::new(), Arc::default(), Shutdown::manual())?;
+    let (table, _) = context.table(table)?;
+    let found = lake_writer::table_context(writer_settings, components, &table, log).map_err(failure)?;
+    found.with_context(|| format!("table `{table}` is not in the settings"))
 }
 
 /// The store itself, but for tests in builds with fail points.
@@ -84,8 +110,8 @@ fn with_lost_replies(store: Arc<dyn LakeStore>) -> Arc<dyn LakeStore> {
     }
 }
 
-fn stopped_failure(stopped: &[(TableName, StoppedTable)]) -> Failure {
-    let what = stopped.iter().map(|(_, stop)| stop.to_string()).collect::<Vec<_>>().join("\n");
+fn stopped_failure(stopped: &[(TableName, StoppedTable)], settings: &Settings) -> Failure {
+    let what = stopped.iter().map(|(_, stop)| stop.message(&settings.file)).collect::<Vec<_>>().join("\n");
     Failure::stopped(what, "act as the text says and start the service again; nothing is lost meanwhile but what Kafka's retention removes")
 }
 

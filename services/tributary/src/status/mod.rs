@@ -3,8 +3,11 @@
 //! *Lag* is in records: the log end offset in Kafka minus the log's next offset, summed over the kafka_partitions of sources that still take
 //! appends. *Delay* is in seconds: how long the oldest record that is not in the lake has been in Kafka (this machine's clock minus its Kafka
 //! timestamp); 0 when the lag is 0. Both are unknown while Kafka cannot be reached.
+//!
+//! A table that only a person can put right is shown with the command that goes on, and the command ends with exit code 4.
 mod behind;
 mod show;
+mod stops;
 
 use crate::cli::StatusArgs;
 use crate::context::Context;
@@ -12,9 +15,10 @@ use crate::output::ExitCode;
 use crate::table::differences;
 use anyhow::Context as _;
 use behind::Behind;
+use lake_store::TableLog;
 use serde::Serialize;
 use service_runtime::settings::TableConfig;
-use table_log::{SourcePartition, TableName, TableState};
+use table_log::{SourcePartition, TableState};
 
 /// Status of a table.
 #[derive(Debug, Default, Serialize)]
@@ -51,6 +55,8 @@ pub struct TableStatus {
     pub unpublished_records: u64,
     /// Settings that differ from the log, which the services follow.
     pub drift: Vec<String>,
+    /// What stops it and a person must put right.
+    pub stops: Vec<stops::Stop>,
     /// Its kafka_partitions.
     pub kafka_partitions: Vec<PartitionStatus>,
 }
@@ -78,8 +84,11 @@ pub struct PartitionStatus {
 /// Runs the command.
 pub async fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<ExitCode> {
     let mut tables = Vec::new();
+    let mut logs = Vec::new();
     for (table, config) in context.tables(&args.tables)? {
-        tables.push(of_log(&table, config, context).await?);
+        let log = context.log(&table, true).await?;
+        tables.push(of_log(&log, config, context).await?);
+        logs.push(log);
     }
     let sources: Vec<SourcePartition> =
         tables.iter().flat_map(|t| &t.kafka_partitions).filter(|p| !p.ended).map(|p| p.source.clone()).collect();
@@ -87,22 +96,26 @@ pub async fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<ExitCod
     let asked: Vec<(SourcePartition, i64)> = sources.into_iter().zip(nexts).collect();
     let config = context.kafka();
     let behind = tokio::task::spawn_blocking(move || behind::ask(&config, &asked)).await.context("ask Kafka")?;
+    let reached = behind.is_ok();
     match behind {
         Ok(answers) => tables.iter_mut().for_each(|table| add_behind(table, &answers)),
         Err(error) => context.output.note(&format!("lag and delay are unknown: {error:#}")),
+    }
+    let look = if reached { stops::ask(&logs, context).await.ok() } else { None };
+    for (status, log) in tables.iter_mut().zip(&logs) {
+        status.stops = stops::of(log, look.as_ref(), context).await?;
     }
     if context.output.is_json() {
         context.output.json(&serde_json::json!({ "tables": tables }))?;
     } else {
         show::tables(&tables, args.partitions, context.output);
     }
-    Ok(ExitCode::Done)
+    Ok(if tables.iter().all(|table| table.stops.is_empty()) { ExitCode::Done } else { ExitCode::Stopped })
 }
 
-async fn of_log(table: &TableName, config: &TableConfig, context: &Context) -> anyhow::Result<TableStatus> {
-    let log = context.log(table, true).await?;
+async fn of_log(log: &TableLog, config: &TableConfig, context: &Context) -> anyhow::Result<TableStatus> {
     let state = log.state();
-    let mut status = TableStatus { table: table.0.clone(), kafka_partitions: partitions(&state), ..TableStatus::default() };
+    let mut status = TableStatus { table: log.table().0.clone(), kafka_partitions: partitions(&state), ..TableStatus::default() };
     if let Some(seq) = state.newest_seq() {
         status.newest_seq = Some(seq.0);
         status.newest_at = Some(log.record(seq).await?.at.to_string());

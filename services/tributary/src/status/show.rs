@@ -27,7 +27,10 @@ pub fn tables(tables: &[TableStatus], with_partitions: bool, output: Output) {
             output.line(&format!("table `{}`: settings differ from the log: {drift}", table.table));
         }
         if table.lost > 0 {
-            output.line(&format!("table `{}`: {} offsets are declared lost", table.table, table.lost));
+            output.line(&format!("table `{}`: {} records are declared lost", table.table, table.lost));
+        }
+        for stop in &table.stops {
+            output.line(&format!("table `{}` is stopped ({}): {}", table.table, stop.situation, stop.message));
         }
     }
 }

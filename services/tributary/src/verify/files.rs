@@ -72,7 +72,8 @@ fn is_present(lake: &Lake, record: &Record, entry: &FileEntry, ledger: &Ledger, 
         found = lake.head(&entry.key)?;
         if found.is_none() {
             let why = if published { "its record is published" } else { "its upload is gone too" };
-            report.violation(Invariant::Tl4, place(), format!("is missing, and {why}"));
+            let help = format!("`tributary repair refile {} {}` can make it again", lake.table, record.seq);
+            report.violation(Invariant::Tl4, place(), format!("is missing, and {why}; {help}"));
         }
     }
     if let Some(object) = &found

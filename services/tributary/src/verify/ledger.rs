@@ -1,4 +1,5 @@
 //! What the records say, taken down independently of the services' fold: offsets per source, watermarks, and which files are left.
+use super::entry::{FileKind, files_of};
 use super::report::{Place, Report, source_name};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use table_log::key::Layout;
@@ -17,6 +18,8 @@ pub struct TakenRange {
     pub end: i64,
     /// Offsets that Kafka never delivers, by the record.
     pub absent: u64,
+    /// Version of the schema that its rows were decoded by.
+    pub schema_version: u32,
 }
 
 /// A source kafka_partition.
@@ -37,13 +40,15 @@ pub struct Ledger {
     table_name: TableName,
     /// The newest `table` record.
     pub table: Option<TableBody>,
+    /// Avro JSON of each schema version.
+    pub schemas: BTreeMap<u32, String>,
     /// All source kafka_partitions ever declared.
     pub sources: BTreeMap<SourcePartition, Source>,
     /// Files that need not be there any more: vacuumed, declared lost, or replaced.
     pub removed: HashSet<FileRef>,
-    /// Files that replace lost ones, by the record that named the lost ones.
-    pub refiled: HashMap<Seq, Vec<FileRef>>,
-    /// Rows of each record that are declared lost.
+    /// Repairs whose files replace lost ones, by the record that took the offsets, also where a replacement was lost and replaced.
+    pub refiled: HashMap<Seq, Vec<Seq>>,
+    /// Rows that are declared lost, by the record that took the offsets.
     pub lost_rows: HashMap<Seq, u64>,
     /// Records whose vacuumed files cannot be read any more.
     pub vacuumed: HashSet<Seq>,
@@ -51,6 +56,10 @@ pub struct Ledger {
     pub published: HashSet<Seq>,
     declarations: BTreeMap<(String, u32), SourceDeclaration>,
     file_rows: HashMap<FileRef, u64>,
+    /// Lists of dropped duplicates: their rows are in other files too.
+    duplicates: HashSet<FileRef>,
+    /// Repairs that replaced files, with the record that took the offsets.
+    taken_by: HashMap<Seq, Seq>,
 }
 
 impl Ledger {
@@ -59,6 +68,7 @@ impl Ledger {
         Self {
             table_name,
             table: None,
+            schemas: BTreeMap::new(),
             sources: BTreeMap::new(),
             removed: HashSet::new(),
             refiled: HashMap::new(),
@@ -67,6 +77,8 @@ impl Ledger {
             published: HashSet::new(),
             declarations: BTreeMap::new(),
             file_rows: HashMap::new(),
+            duplicates: HashSet::new(),
+            taken_by: HashMap::new(),
         }
     }
 
@@ -79,13 +91,20 @@ impl Ledger {
     /// Takes the next record down and checks it against the books: TL-2, TL-3 by counts, TM-1.
     pub fn take(&mut self, record: &Record, report: &mut Report) {
         self.published.extend(&record.published);
-        for (index, entry) in (0..).zip(record.files()) {
-            self.file_rows.insert(FileRef { seq: record.seq, index }, entry.rows);
+        for (file, kind, entry) in files_of(record) {
+            self.file_rows.insert(file, entry.rows);
+            if kind == FileKind::Duplicates {
+                self.duplicates.insert(file);
+            }
         }
         match &record.body {
             Body::Table(body) => self.take_table(record.seq, body, report),
             Body::Source(body) => self.take_source(record.seq, body, report),
-            Body::Append(body) => self.take_append(record.seq, body, report),
+            Body::Append(body) => {
+                let version = files_of(record).find(|(_, kind, _)| *kind == FileKind::Data).map(|(_, _, entry)| entry.schema_version);
+                let version = version.or(self.table.as_ref().map(|body| body.schema_version)).unwrap_or_default();
+                self.take_append((record.seq, version), body, report);
+            }
             Body::Repair(body) => self.take_repair(record.seq, body, report),
             Body::Vacuum(body) => {
                 self.vacuumed.extend(body.files.iter().map(|f| f.seq));
@@ -106,6 +125,7 @@ impl Ledger {
                 );
             }
         }
+        self.schemas.insert(body.schema_version, body.avro_schema.clone());
         self.table = Some(body.clone());
     }
 
@@ -159,20 +179,20 @@ impl Ledger {
         self.sources.iter_mut().filter(|(s, _)| s.topic == topic).for_each(|(_, source)| source.ended = true);
     }
 
-    fn take_append(&mut self, seq: Seq, body: &AppendBody, report: &mut Report) {
+    fn take_append(&mut self, (seq, schema_version): (Seq, u32), body: &AppendBody, report: &mut Report) {
         let mut seen = HashSet::new();
         for range in &body.ranges {
             if !seen.insert(&range.source) {
                 report.violation(Invariant::Tl2, Place::record(seq), format!("names `{}` twice", source_name(&range.source)));
             }
             check_balance(seq, range, report);
-            self.take_range(seq, range, report);
+            self.take_range((seq, schema_version), range, report);
         }
         check_sums(seq, body, report);
     }
 
     /// TL-2 and TM-1 of one range.
-    fn take_range(&mut self, seq: Seq, range: &AppendRange, report: &mut Report) {
+    fn take_range(&mut self, (seq, schema_version): (Seq, u32), range: &AppendRange, report: &mut Report) {
         let AppendRange { source: name, range: offsets, .. } = range;
         let (start, end) = (offsets.start.0, offsets.end.0);
         let place = || Place::record(seq).range(name, start, end);
@@ -192,7 +212,7 @@ impl Ledger {
         }
         source.next_offset = Offset(end.max(next));
         if end > start {
-            source.ranges.push(TakenRange { seq, start, end, absent: range.absent });
+            source.ranges.push(TakenRange { seq, start, end, absent: range.absent, schema_version });
         }
         report.checked("watermarks", 1);
         if range.watermark < source.watermark {
@@ -207,23 +227,47 @@ impl Ledger {
     fn take_repair(&mut self, seq: Seq, body: &RepairBody, report: &mut Report) {
         match &body.action {
             RepairAction::Gap { source, range } => self.take_gap(seq, source, (range.start.0, range.end.0), report),
-            RepairAction::Restart { source, .. } => {
+            RepairAction::Restart { source, ends } => {
+                self.check_ends(seq, &source.topic, ends, report);
                 self.end_topic(&source.topic);
                 self.declare(seq, source, report);
             }
-            RepairAction::Refile { lost, files } => {
-                let first = lost.first().map(|f| f.seq);
+            RepairAction::Refile { lost, .. } => {
                 self.remove(seq, lost, report);
-                if let Some(first) = first {
-                    let replacements = (0..).take(files.len()).map(|index| FileRef { seq, index });
-                    self.refiled.entry(first).or_default().extend(replacements);
+                if let Some(first) = lost.first() {
+                    let taken_by = self.taken_by(first.seq);
+                    self.taken_by.insert(seq, taken_by);
+                    self.refiled.entry(taken_by).or_default().push(seq);
                 }
             }
             RepairAction::Lost { lost } => {
-                for file in lost {
-                    *self.lost_rows.entry(file.seq).or_default() += self.file_rows.get(file).copied().unwrap_or(0);
+                for file in lost.iter().filter(|file| !self.duplicates.contains(file)) {
+                    let rows = self.file_rows.get(file).copied().unwrap_or(0);
+                    *self.lost_rows.entry(self.taken_by(file.seq)).or_default() += rows;
+                    report.lost += rows;
                 }
                 self.remove(seq, lost, report);
+            }
+        }
+    }
+
+    /// The record that took the offsets of a record's files.
+    fn taken_by(&self, seq: Seq) -> Seq {
+        self.taken_by.get(&seq).copied().unwrap_or(seq)
+    }
+
+    /// A restart that says where the generation before it ends says what the books say.
+    fn check_ends(&self, seq: Seq, topic: &str, ends: &BTreeMap<KafkaPartition, Offset>, report: &mut Report) {
+        let Some(generation) = self.declarations.keys().filter(|(name, _)| name == topic).map(|(_, generation)| *generation).max() else {
+            return;
+        };
+        for (&kafka_partition, &end) in ends {
+            let name = SourcePartition { topic: topic.to_owned(), generation, kafka_partition };
+            let next = self.sources.get(&name).map(|source| source.next_offset);
+            if next != Some(end) {
+                let next = next.map_or_else(|| "none".to_owned(), |next| next.to_string());
+                let what = format!("ends `{}` at offset {end}, its next offset is {next}", source_name(&name));
+                report.violation(Invariant::Tl2, Place::record(seq), what);
             }
         }
     }

@@ -31,8 +31,9 @@ pub use report::{Report, print, topic_name};
 use crate::cli::VerifyArgs;
 use crate::context::Context;
 use crate::output::ExitCode;
+use crate::schemas::Schemas;
 use anyhow::Context as _;
-use event_schema::SchemaFolder;
+use event_schema::{SchemaFolder, SchemaSource};
 use lake::Lake;
 use service_runtime::settings::Tombstones;
 use std::sync::Arc;
@@ -51,7 +52,8 @@ pub async fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<ExitCod
 /// The lake cannot be read, or Kafka with `--kafka`. What is wrong with the data is in the report, not an error.
 pub async fn verify(context: &Context, args: &VerifyArgs) -> anyhow::Result<Report> {
     let (table, config) = context.table(&args.table)?;
-    let schemas = if args.kafka { load_schemas(context)? } else { Arc::default() };
+    let schemas: Arc<dyn SchemaSource> =
+        if args.kafka { Schemas::open(&context.settings)?.source() } else { Arc::new(SchemaFolder::default()) };
     let kafka = KafkaAccess {
         config: context.kafka(),
         required: args.kafka,
@@ -67,11 +69,6 @@ pub async fn verify(context: &Context, args: &VerifyArgs) -> anyhow::Result<Repo
         output: context.output,
     };
     tokio::task::spawn_blocking(move || verification.run()).await.context("verify")?
-}
-
-fn load_schemas(context: &Context) -> anyhow::Result<Arc<SchemaFolder>> {
-    let folder = SchemaFolder::load(&context.settings.schemas).map_err(|faults| anyhow::anyhow!("{}", faults.join("; ")))?;
-    Ok(Arc::new(folder))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::records;
 use super::report::Report;
 use crate::output::Output;
 use anyhow::Context;
-use event_schema::{Limits, SchemaFolder};
+use event_schema::{Limits, SchemaSource};
 use kafka_io::{Admin, KafkaConfig};
 use std::sync::Arc;
 use table_log::{Body, Record, Seq};
@@ -24,7 +24,7 @@ pub struct KafkaAccess {
     /// `--kafka`: not reaching it is an error, and contents are compared.
     pub required: bool,
     /// Schemas to decode with, when contents are compared; else they may be none.
-    pub schemas: Arc<SchemaFolder>,
+    pub schemas: Arc<dyn SchemaSource>,
     /// Bounds of decoding, as the writer has them.
     pub limits: Limits,
     /// The table leaves out records without value.
@@ -70,8 +70,8 @@ impl Verification {
         if let Some(admin) = &admin {
             check_offsets_of_group(self, admin, &ledger, &mut report)?;
         }
-        if let (Some(contents), Some(table), Some(access)) = (&mut contents, &ledger.table, &self.kafka) {
-            let mut rows = KafkaRows::new(access, table)?;
+        if let (Some(contents), Some(access)) = (&mut contents, &self.kafka) {
+            let mut rows = KafkaRows::new(access, &ledger.schemas)?;
             let progress = self.output.progress("records from Kafka", None);
             contents.compare(&mut rows, (&self.lake, &ledger), &mut report, &progress)?;
         }
@@ -163,8 +163,8 @@ impl Verification {
         for file in &files.present {
             offsets.read(file, ledger, false, report)?;
         }
-        for refiled in ledger.refiled.get(&record.seq).into_iter().flatten() {
-            self.read_refiled(refiled.seq, &mut offsets, ledger, report)?;
+        for repair in ledger.refiled.get(&record.seq).into_iter().flatten() {
+            self.read_refiled(*repair, &mut offsets, ledger, report)?;
         }
         if files.complete {
             offsets.finish(ledger.lost_rows.get(&record.seq).copied().unwrap_or(0), report);

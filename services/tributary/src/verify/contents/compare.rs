@@ -42,21 +42,21 @@ impl Contents {
     fn sum_kafka(&mut self, kafka: &mut KafkaRows, name: &SourcePartition, report: &mut Report, progress: &Progress) -> anyhow::Result<()> {
         let Self { shape, sources, .. } = self;
         let source = sources.get_mut(name).expect("the name comes from the same map");
-        let (Some(first), Some(last)) = (source.ranges.first(), source.ranges.last()) else {
-            return Ok(());
-        };
-        let (start, end) = (first.taken.start, last.taken.end);
         let (ranges, quarantined) = (&mut source.ranges, &source.quarantined);
-        let mut delivered = 0;
-        let refused = kafka.read((name, start, end), quarantined, shape, &mut |offset, hash| {
-            delivered += 1;
-            progress.add(1);
-            let index = ranges.partition_point(|r| r.taken.end <= offset);
-            if let Some(range) = ranges.get_mut(index).filter(|r| r.taken.start <= offset) {
-                range.delivered += 1;
-                range.kafka = range.kafka.wrapping_add(hash.unwrap_or(0));
-            }
-        })?;
+        let (mut delivered, mut refused) = (0, Vec::new());
+        for ranges in ranges.chunk_by_mut(|a, b| a.taken.schema_version == b.taken.schema_version) {
+            let (first, last) = (ranges[0].taken, ranges[ranges.len() - 1].taken);
+            let read = kafka.read((name, first.start, last.end, first.schema_version), quarantined, shape, &mut |offset, hash| {
+                delivered += 1;
+                progress.add(1);
+                let index = ranges.partition_point(|r| r.taken.end <= offset);
+                if let Some(range) = ranges.get_mut(index).filter(|r| r.taken.start <= offset) {
+                    range.delivered += 1;
+                    range.kafka = range.kafka.wrapping_add(hash.unwrap_or(0));
+                }
+            });
+            refused.extend(read?);
+        }
         report.checked("records read from Kafka again", delivered);
         report.checked("ranges compared with Kafka", ranges.len() as u64);
         for (offset, why) in refused {
@@ -79,7 +79,7 @@ impl Contents {
         let taken = range.taken;
         let mut in_kafka: BTreeMap<i64, Option<u128>> = BTreeMap::new();
         let quarantined = &self.sources[name].quarantined;
-        kafka.read((name, taken.start, taken.end), quarantined, &self.shape, &mut |offset, hash| {
+        kafka.read((name, taken.start, taken.end, taken.schema_version), quarantined, &self.shape, &mut |offset, hash| {
             in_kafka.insert(offset, hash);
         })?;
         let in_lake = self.lake_hashes(name, range, (lake, ledger))?;

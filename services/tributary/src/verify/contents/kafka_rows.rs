@@ -1,16 +1,17 @@
 use super::shape::{RowShape, partition_texts};
+use crate::schemas::wait_for_schema;
 use crate::verify::bitmap::Bitmap;
 use crate::verify::report::topic_name;
 use crate::verify::row_hash::refused_hash;
 use crate::verify::walk::KafkaAccess;
 use anyhow::{Context, anyhow, ensure};
-use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array};
 use arrow::compute::{cast, concat_batches};
-use event_schema::{BatchDecoder, Limits, Push, RefusalCode, SchemaFolder, TableSchema};
+use event_schema::{BatchDecoder, Limits, Push, RefusalCode, SchemaSource, TableSchema};
 use kafka_io::{RangeReader, RawRecord, TopicPartition};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use table_log::SourcePartition;
-use table_log::record::TableBody;
 
 /// Rows decoded at once.
 const BATCH_ROWS: usize = 4_096;
@@ -26,8 +27,9 @@ pub type Sink<'a> = &'a mut dyn FnMut(i64, Option<u128>);
 #[derive(Debug)]
 pub struct KafkaRows {
     reader: RangeReader,
-    schema: Arc<TableSchema>,
-    schemas: Arc<SchemaFolder>,
+    /// By version.
+    tables: BTreeMap<u32, Arc<TableSchema>>,
+    schemas: Arc<dyn SchemaSource>,
     limits: Limits,
     skip_tombstones: bool,
 }
@@ -36,6 +38,7 @@ pub struct KafkaRows {
 struct Pending<'a> {
     shape: &'a RowShape,
     source: &'a SourcePartition,
+    schemas: Arc<dyn SchemaSource>,
     decoder: BatchDecoder,
     rows: Vec<(i64, Option<i64>)>,
     sink: Sink<'a>,
@@ -44,30 +47,33 @@ struct Pending<'a> {
 }
 
 impl KafkaRows {
-    /// Decodes by the newest `table` record.
-    pub fn new(access: &KafkaAccess, table: &TableBody) -> anyhow::Result<Self> {
-        let schema = Arc::new(TableSchema::parse(&table.avro_schema)?);
+    /// Decodes by the `table` record that the writer had; `schemas` are the texts of all.
+    pub fn new(access: &KafkaAccess, schemas: &BTreeMap<u32, String>) -> anyhow::Result<Self> {
+        let parse = |(version, text): (&u32, &String)| Ok((*version, Arc::new(TableSchema::parse(text)?)));
+        let tables = schemas.iter().map(parse).collect::<anyhow::Result<_>>()?;
         let KafkaAccess { config, limits, schemas, skip_tombstones, .. } = access;
         Ok(Self {
             reader: RangeReader::new(config)?,
-            schema,
-            schemas: Arc::clone(schemas),
+            tables,
+            schemas: schemas.clone(),
             limits: limits.clone(),
             skip_tombstones: *skip_tombstones,
         })
     }
 
-    /// Reads `[start, end)` of a kafka_partition. Offsets in `quarantined` are hashed raw.
+    /// Reads `[start, end)` of a kafka_partition, whose rows were decoded by one version of the schema. Offsets in `quarantined` are hashed raw.
     /// Answers records that are refused although they are not in quarantine: their offsets and why, at most twenty.
     pub fn read(
         &mut self,
-        (source, start, end): (&SourcePartition, i64, i64),
+        (source, start, end, schema_version): (&SourcePartition, i64, i64, u32),
         quarantined: &Bitmap,
         shape: &RowShape,
         sink: Sink<'_>,
     ) -> anyhow::Result<Vec<(i64, String)>> {
-        let decoder = BatchDecoder::new(Arc::clone(&self.schema), self.schemas.clone(), self.limits.clone());
-        let mut pending = Pending { shape, source, decoder, rows: Vec::new(), sink, refused: Vec::new(), failure: None };
+        let table = self.tables.get(&schema_version).with_context(|| format!("the log has no schema version {schema_version}"))?;
+        let decoder = BatchDecoder::new(Arc::clone(table), self.schemas.clone(), self.limits.clone());
+        let schemas = self.schemas.clone();
+        let mut pending = Pending { shape, source, schemas, decoder, rows: Vec::new(), sink, refused: Vec::new(), failure: None };
         let partition = TopicPartition { topic: source.topic.clone(), kafka_partition: source.kafka_partition.0 };
         let skip_tombstones = self.skip_tombstones;
         self.reader
@@ -83,6 +89,9 @@ impl KafkaRows {
 
 impl Pending<'_> {
     fn take(&mut self, record: &RawRecord<'_>, quarantined: &Bitmap, skip_tombstones: bool) {
+        if self.failure.is_some() {
+            return;
+        }
         let offset = record.offset;
         if u64::try_from(offset).is_ok_and(|o| quarantined.contains(o)) {
             let topic = topic_name(&self.source.topic, self.source.generation);
@@ -105,7 +114,13 @@ impl Pending<'_> {
                 }
             }
             Push::Refused(refusal) => self.refuse(offset, format!("{}: {}", refusal.code.as_str(), refusal.detail)),
-            Push::SchemaPending { schema_id } => self.refuse(offset, format!("written with schema id {schema_id}, which is not known yet")),
+            Push::SchemaPending { schema_id } => match wait_for_schema(&*self.schemas, schema_id) {
+                Ok(()) => self.take(record, quarantined, skip_tombstones),
+                // Nothing can be said of this record; what was wrong is said once.
+                Err(error) => {
+                    self.failure.get_or_insert(error);
+                }
+            },
             Push::SchemaChanged { schema_id, .. } => {
                 self.refuse(offset, format!("written with schema id {schema_id}, which the table's schema does not cover"))
             }
@@ -143,7 +158,9 @@ impl Pending<'_> {
         for field in self.shape.file_schema.fields() {
             let column = match decoded.column_by_name(field.name()) {
                 Some(column) => Arc::clone(column),
-                None => self.identity(field.name(), rows)?,
+                None if field.name().starts_with("_kafka_") => self.identity(field.name(), rows)?,
+                // Of a later version: files of this one do not have it.
+                None => new_null_array(field.data_type(), rows.len()),
             };
             columns.push(if column.data_type() == field.data_type() { column } else { cast(&column, field.data_type())? });
         }
