@@ -5,7 +5,7 @@ use event_schema::{
     LatestError, RefusalCode, SchemaLookup, SchemaSource, TableSchema,
     registry::{Credentials, RegistrySchemas, RegistrySettings},
 };
-use server::{Reply, Server, error, json, not_there, schema, text};
+use server::{Reply, Server, error, json, moment, not_there, schema, text};
 use std::{
     sync::{
         Arc,
@@ -41,7 +41,7 @@ async fn settled(registry: &RegistrySchemas, id: u32) -> SchemaLookup {
     let began = Instant::now();
     loop {
         match registry.lookup(id) {
-            SchemaLookup::Pending if began.elapsed() < LONG => tokio::time::sleep(Duration::from_millis(5)).await,
+            SchemaLookup::Pending if began.elapsed() < LONG => moment(5).await,
             SchemaLookup::Pending => panic!("id {id} stays pending: {:?}", registry.pending_reason(id)),
             settled => return settled,
         }
@@ -65,7 +65,7 @@ async fn stays_pending(registry: &RegistrySchemas, id: u32, calls: u64) {
         let lookup = registry.lookup(id);
         assert!(matches!(lookup, SchemaLookup::Pending), "{lookup:?}");
         assert!(began.elapsed() < LONG, "the registry is not asked: {:?}", registry.status());
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        moment(5).await;
     }
 }
 
@@ -201,7 +201,7 @@ async fn a_flood_of_ids_is_bounded_and_holds_nobody_up() {
         next += 500;
         assert!(matches!(registry.lookup(1), SchemaLookup::Found(_)), "what is known goes on being found");
         assert!(registry.status().pending_ids <= 1_000, "{:?}", registry.status());
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        moment(10).await;
     }
     while good.is_none() {
         good = Some(settled(&registry, 2).await);
@@ -285,7 +285,7 @@ async fn endless_references_end() {
     let began = Instant::now();
     while !registry.pending_reason(1).is_some_and(|why| why.contains("refers to")) {
         assert!(began.elapsed() < LONG, "{:?}", registry.pending_reason(1));
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        moment(5).await;
     }
 }
 

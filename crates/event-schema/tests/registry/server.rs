@@ -115,6 +115,12 @@ impl Drop for Server {
     }
 }
 
+/// Between two looks at a condition.
+#[allow(dead_code, reason = "other tests have their own way to wait")]
+pub async fn moment(milliseconds: u64) {
+    let _ = tokio::time::timeout(Duration::from_millis(milliseconds), std::future::pending::<()>()).await;
+}
+
 /// One request per connection.
 async fn serve(mut stream: TcpStream, seen: Arc<Seen>) {
     let mut head = Vec::new();
@@ -130,7 +136,7 @@ async fn serve(mut stream: TcpStream, seen: Arc<Seen>) {
     seen.requests.lock().expect("whole").push((Instant::now(), head));
     let Some(answer) = seen.answer.lock().expect("whole").clone() else { return };
     let reply = answer(&path);
-    tokio::time::sleep(reply.delay).await;
+    let _ = tokio::time::timeout(reply.delay, std::future::pending::<()>()).await;
     let own_length = reply.headers.iter().any(|(name, _)| *name == "Content-Length");
     let mut text = format!("HTTP/1.1 {} Said\r\nConnection: close\r\n", reply.status);
     for (name, value) in &reply.headers {
@@ -145,6 +151,7 @@ async fn serve(mut stream: TcpStream, seen: Arc<Seen>) {
         return;
     }
     if reply.endless {
+        // Until the other side has enough.
         while stream.write_all(&[b' '; 65_536]).await.is_ok() {}
         return;
     }
