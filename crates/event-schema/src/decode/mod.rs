@@ -36,14 +36,14 @@ use store::{Node, Store};
 pub struct Limits {
     /// Nesting of a value (64; ceiling 256).
     pub depth: usize,
-    /// Decoded nodes of a record (10^6; ceiling 2^24): fields, items, entries, and the members that nulls of records have in memory.
+    /// Decoded nodes of a record (10^6; ceiling 32 million): fields, items, entries, and the members that nulls of records have in memory.
     pub nodes: usize,
-    /// Bytes of a record (16 MiB; ceiling 256 MiB).
+    /// Bytes of a record (16 MiB; ceiling 512 MiB).
     pub record_bytes: usize,
 }
 
-/// What no setting can exceed: a stack of 256 levels is small, and one record more never takes a segment's columns near 2^31 bytes.
-const CEILING: Limits = Limits { depth: 256, nodes: 1 << 24, record_bytes: 256 << 20 };
+/// What no setting can exceed: a stack of 256 levels is small, and a segment with one record more than it should have stays below 2^31 bytes.
+const CEILING: Limits = Limits { depth: 256, nodes: 32_000_000, record_bytes: 512 << 20 };
 
 impl Default for Limits {
     fn default() -> Self {
@@ -77,6 +77,7 @@ pub enum Push {
 
 /// Memory after which rows go into a further segment, so that 32-bit offsets of Arrow cannot overflow.
 const SEGMENT_BYTES: usize = 1 << 30;
+const _: () = assert!(SEGMENT_BYTES + CEILING.record_bytes + CEILING.nodes * NODE_BYTES <= i32::MAX as usize);
 /// Memory of a node: its value and its share of null masks and offsets.
 const NODE_BYTES: usize = 16;
 

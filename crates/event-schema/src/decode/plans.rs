@@ -41,6 +41,12 @@ impl Plans {
         self.last = None;
     }
 
+    /// How many ids are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.plans.len() + self.uncovered.len()
+    }
+
     /// The plan of an id, made now if need be.
     #[inline]
     pub(super) fn of(&mut self, id: u32, table: &TableSchema, columns: (&Store, Node)) -> Resolved<'_> {

@@ -6,6 +6,7 @@ mod mutations;
 mod parquet_files;
 mod plain;
 mod types;
+mod writers;
 
 use super::{BatchDecoder, Limits, Push, frame};
 use crate::{Refusal, SchemaFolder, TableSchema};

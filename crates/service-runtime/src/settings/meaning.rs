@@ -112,8 +112,8 @@ fn lake_writer(checker: &mut Checker<'_>, settings: &Settings) {
         let what = format!("`{}` is more than `memory_budget` ({})", writer.commit_bytes, writer.memory_budget);
         checker.fault("lake_writer.commit_bytes", what, "write at most a quarter of `memory_budget`");
     }
-    if writer.max_record_bytes.0 > writer.memory_budget.0.min(1 << 30) {
-        let what = format!("`{}` is more than `memory_budget` or 1GiB", writer.max_record_bytes);
+    if writer.max_record_bytes.0 > writer.memory_budget.0.min(512 << 20) {
+        let what = format!("`{}` is more than `memory_budget` or 512MiB", writer.max_record_bytes);
         checker.fault("lake_writer.max_record_bytes", what, "write at most a quarter of `memory_budget`");
     }
 }

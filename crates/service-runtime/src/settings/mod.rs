@@ -110,13 +110,13 @@ pub struct LakeWriterSettings {
     pub shutdown_timeout: Duration,
     /// A committed file that has neither object nor upload for so long is lost, and its table stops: 1s to 1d.
     pub lost_file_after: Duration,
-    /// A record of more bytes is refused: 1KiB to 1GiB.
+    /// A record of more bytes is refused: 1KiB to 512MiB.
     pub max_record_bytes: ByteSize,
     /// A record with deeper nesting is refused.
     #[schemars(range(min = 1, max = 256))]
     pub max_record_depth: u32,
     /// A record with more values, counting each item of lists and maps, is refused.
-    #[schemars(range(min = 1, max = 100_000_000))]
+    #[schemars(range(min = 1, max = 32_000_000))]
     pub max_record_values: u32,
 }
 
