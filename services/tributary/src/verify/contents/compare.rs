@@ -117,7 +117,7 @@ impl Contents {
         let taken = range.taken;
         let mut hashes: BTreeMap<i64, u128> = BTreeMap::new();
         let mut seqs = vec![taken.seq];
-        seqs.extend(ledger.refiled.get(&taken.seq).into_iter().flatten().map(|f| f.seq));
+        seqs.extend(ledger.refiled.get(&taken.seq).into_iter().flatten().copied());
         seqs.dedup();
         let topic = topic_name(&name.topic, name.generation);
         for seq in seqs {
