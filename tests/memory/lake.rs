@@ -28,7 +28,6 @@ pub struct Table {
     name: String,
     topic: String,
     kafka_partitions: i32,
-    /// A lake partition per device and hour.
     partition_by_device: bool,
 }
 
@@ -37,6 +36,11 @@ impl Table {
     pub fn new(name: &str, kafka_partitions: i32) -> Self {
         let topic = KafkaServer::shared().create_topic(&name.replace('_', "-"), kafka_partitions).expect("create a topic");
         Self { name: name.to_owned(), topic, kafka_partitions, partition_by_device: false }
+    }
+
+    /// With a lake partition per device and hour.
+    pub fn by_device(name: &str, kafka_partitions: i32) -> Self {
+        Self { partition_by_device: true, ..Self::new(name, kafka_partitions) }
     }
 
     fn settings(&self) -> String {

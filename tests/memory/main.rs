@@ -61,7 +61,7 @@ fn a_hot_kafka_partition(figures: &mut Figures) {
 /// A thousand devices in ten hours, one lake partition each, all open at once; more files than a commit should have stretch its interval.
 fn ten_thousand_open_lake_partitions(figures: &mut Figures) {
     const DEVICES: u32 = 1_000;
-    let table = Table { partition_by_device: true, ..Table::new("wide", 4) };
+    let table = Table::by_device("wide", 4);
     let lake = Lake::new(BUDGET_MIB, Duration::from_secs(2), std::slice::from_ref(&table));
     // Twelve laps through the ten hours, with a record of each device and hour in each lap, about.
     let records = u64::from(DEVICES) * 10 * 12;
