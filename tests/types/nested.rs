@@ -135,12 +135,12 @@ fn records() -> Vec<Case> {
         ),
         case(
             "depth within the limit",
-            &deep(30),
-            &format!("{}int{}", "array<".repeat(30), ">".repeat(30)),
-            &[&format!("f{} INT32 none", ".list.element".repeat(30))],
+            &deep(8),
+            &format!("{}int{}", "array<".repeat(8), ">".repeat(8)),
+            &[&format!("f{} INT32 none", ".list.element".repeat(8))],
             {
-                let datum = (0..30).fold(int(7), |datum, _| block(&[datum]));
-                vec![row(datum, &format!("{}7{}", "[".repeat(30), "]".repeat(30)))]
+                let datum = (0..8).fold(int(7), |datum, _| block(&[datum]));
+                vec![row(datum, &format!("{}7{}", "[".repeat(8), "]".repeat(8)))]
             },
         ),
     ]

@@ -51,13 +51,13 @@ def main():
         file = pq.ParquetFile(path)
         group = file.metadata.row_group(0)
         chunks = [group.column(index) for index in range(group.num_columns)]
-        found = connection.execute("SELECT * FROM read_parquet(?)", [str(path)])
+        found = connection.sql("SELECT * FROM read_parquet($path)", params={"path": str(path)})
         print(
             json.dumps(
                 {
                     "file": path.stem,
                     "pyarrow": rows(file.read()),
-                    "duckdb": rows(found.to_arrow_table() if hasattr(found, "to_arrow_table") else found.fetch_arrow_table()),
+                    "duckdb": rows(found.to_arrow_table()),
                     "leaves": [leaf(file.schema.column(index)) for index in range(len(file.schema))],
                     "required": [c.path for c in (file.schema.column(i) for i in range(len(file.schema))) if c.max_definition_level == 0],
                     "codecs": sorted({chunk.compression for chunk in chunks}),
