@@ -13,8 +13,8 @@
 //! only has to start from the log, propose exactly what it took, and drop what it built on a proposal that was not committed.
 //!
 //! Decisions are pure and in modules of their own: [`offsets`] (continuity, absent offsets, idleness), [`refuse`], [`route`] (lake partition, lateness),
-//! [`policy`] (when to commit), [`identity`] (is the topic still the same). Architecture Invariant: only [`shard`], [`commit`], [`stage`],
-//! [`bootstrap`] and [`table`] touch Kafka, the store or the clock.
+//! [`policy`] (when to commit), [`identity`] (is the topic still the same), [`StoppedTable`] (what a person must know and do). Architecture
+//! Invariant: only [`shard`], [`commit`], [`stage`], [`bootstrap`], [`table`], [`examine`], [`refile`] and `waiting` touch Kafka, the store or the clock.
 pub mod bootstrap;
 pub mod budget;
 pub mod buffer;
