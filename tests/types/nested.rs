@@ -146,7 +146,7 @@ fn records() -> Vec<Case> {
     ]
 }
 
-/// Lists in lists.
+/// Lists in lists; few, as DuckDB's time doubles with each level.
 fn deep(levels: usize) -> String {
     (0..levels).fold(r#""int""#.to_owned(), |ty, _| format!(r#"{{"type":"array","items":{ty}}}"#))
 }

@@ -33,7 +33,7 @@ fn records() -> Vec<Vec<u8>> {
         let row = json!({
             "sequence": i * 977, "at": 1_795_000_000_000_000_u64 + i * 1_003, "device": format!("device-{:06}-unit", i * 7 % 10_000),
             "site": format!("site-{:03}", i % 97), "channel": i % 32, "temperature": i as f64 * 0.37, "pressure": 101_300.0 + i as f64,
-            "humidity": if i % 10 == 0 { None } else { Some(i as f64 / 1e3) }, "valid": i % 50 != 0, "state": state,
+            "humidity": if i.is_multiple_of(10) { None } else { Some(i as f64 / 1e3) }, "valid": !i.is_multiple_of(50), "state": state,
         });
         encoder.encode_json(&row).expect("the row fits the schema")
     };

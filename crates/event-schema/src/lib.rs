@@ -1,12 +1,15 @@
 //! Avro ↔ Arrow ↔ Glue types, wire framing, schemas from files, and the checked decode and encode of records.
 //!
-//! A schema is compiled once into a *shape*: a tree with references resolved and only the types that a table can hold. Everything else is
-//! derived from the shape, so that it cannot disagree: the Arrow and Glue types of the columns, the walker that checks a record's bytes, the
-//! plain schema that arrow-avro decodes with, the conversions after it, and the encoder.
+//! A schema is compiled once into a *shape*: a tree with references resolved and logical types told apart. Everything else is derived from
+//! the shape, so that it cannot disagree: the Arrow and Glue types of the columns, the columns' stores, the plans by which records of each
+//! writer schema are decoded into them, and the encoder.
 //!
 //! ```text
-//! SchemaFolder ─▶ TableSchema (shape) ─▶ BatchDecoder: frame ─▶ walk (accept or refuse) ─▶ decode ─▶ finish ─▶ RecordBatch
-//!                                   └──▶ AvroEncoder:  JSON or text row ─▶ framed bytes
+//! SchemaSource ─▶ writer schema ─┐
+//!                                ├─▶ plan ─▶ BatchDecoder: frame ─▶ one checked pass ─▶ columns ─▶ RecordBatch
+//! table log ─▶ TableSchema ──────┘
+//!                   └──▶ evolve: what the table takes up of a writer's schema
+//! AvroEncoder: JSON or text row ─▶ framed bytes
 //! ```
 //!
 //! A record is decoded whole or refused with a [`RefusalCode`]; a refused one leaves no trace in the batch.

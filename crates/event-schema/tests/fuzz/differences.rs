@@ -20,7 +20,7 @@ fn field(ty: &str) -> String {
 }
 
 fn push(json: &str, datum: &[u8]) -> Push {
-    let table = Arc::new(TableSchema::parse(json).unwrap());
+    let table = Arc::new(TableSchema::parse(json).expect("the schema is usable"));
     let schemas = Arc::new(SchemaFolder::from_schemas("s", [(0, json.to_owned())]));
     let mut decoder = BatchDecoder::new(table, schemas, Limits { nodes: 1_000, ..Limits::default() });
     decoder.push(&[&[0; 5][..], datum].concat())

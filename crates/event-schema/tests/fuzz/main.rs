@@ -146,12 +146,12 @@ impl Trial {
     /// All rows come out as they should, in bounded memory.
     fn check(mut self) {
         assert_eq!(self.decoder.rows(), self.expected.len());
-        let Some(batch) = self.decoder.flush().unwrap() else { return assert!(self.expected.is_empty()) };
+        let Some(batch) = self.decoder.flush().expect("rows are assembled") else { return assert!(self.expected.is_empty()) };
         self.check_memory(&batch);
         let rows = StructArray::from(batch);
         let found: Vec<_> = (0..rows.len()).map(|at| row(&rows, at)).collect();
         assert_eq!(found, self.expected);
-        assert!(self.decoder.flush().unwrap().is_none());
+        assert!(self.decoder.flush().expect("nothing is left").is_none());
     }
 
     fn check_memory(&self, batch: &RecordBatch) {
@@ -207,7 +207,7 @@ fn compare_two(rng: &mut StdRng) -> bool {
 
 /// The same record with another name; `None`: the top level is no record.
 fn named_alike(json: &str) -> Option<String> {
-    let mut schema: serde_json::Value = serde_json::from_str(json).unwrap();
+    let mut schema: serde_json::Value = serde_json::from_str(json).expect("the maker makes JSON");
     (schema["type"] == "record").then(|| {
         schema["name"] = "Top".into();
         schema.to_string()

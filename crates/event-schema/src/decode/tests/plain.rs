@@ -40,7 +40,9 @@ pub fn of_arrow(array: &dyn Array, row: usize) -> Plain {
         DataType::Float64 => Plain::Bits(array.as_primitive::<Float64Type>().value(row).to_bits()),
         DataType::Utf8 => Plain::Text(array.as_string::<i32>().value(row).to_owned()),
         DataType::Binary => Plain::Bytes(array.as_binary::<i32>().value(row).to_vec()),
-        DataType::FixedSizeBinary(_) => Plain::Bytes(array.as_any().downcast_ref::<FixedSizeBinaryArray>().unwrap().value(row).to_vec()),
+        DataType::FixedSizeBinary(_) => {
+            Plain::Bytes(array.as_any().downcast_ref::<FixedSizeBinaryArray>().expect("the type says so").value(row).to_vec())
+        }
         DataType::Decimal128(..) => Plain::Decimal(array.as_primitive::<Decimal128Type>().value(row)),
         DataType::Date32 => Plain::Date(array.as_primitive::<Date32Type>().value(row)),
         DataType::Timestamp(_, zone) => {
@@ -151,8 +153,8 @@ fn member_name(schema: &Schema) -> String {
     if let Some(name) = schema.name() {
         return name.name().to_lowercase();
     }
-    let json = serde_json::to_value(schema).unwrap();
-    json.as_str().or_else(|| json["type"].as_str()).unwrap().to_owned()
+    let json = serde_json::to_value(schema).expect("a schema is JSON");
+    json.as_str().or_else(|| json["type"].as_str()).expect("a type has a name").to_owned()
 }
 
 /// All digits, without an exponent; a scale that tables refuse is only shown.
