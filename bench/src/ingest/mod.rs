@@ -68,7 +68,7 @@ pub fn run(options: &Options) -> Result<()> {
     let settings = [("retention.ms", "-1"), ("segment.bytes", "1073741824")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     admin.create_topic(TOPIC, KAFKA_PARTITIONS, 1, &settings)?;
     let began = Instant::now();
-    let value_bytes = topic::produce(&broker.config(), options.records)?;
+    let value_bytes = topic::produce(&broker.config(), 0..options.records, options.records)?;
     say(&format!("{} records of {} bytes produced in {:.1} s", options.records, value_bytes / options.records, began.elapsed().as_secs_f64()))?;
     let bench = Bench { options, folder: folder.path(), config: broker.config() };
     let mut figures = Figures { rows: options.records, value_bytes, ..Figures::default() };
@@ -168,7 +168,7 @@ impl Bench<'_> {
         let mut writer = drain.start(None)?;
         let mut rows = drain.wait_for_rows(self.options.records - 1, &mut writer)?;
         for _ in 0..5 {
-            topic::produce(&self.config, 1)?;
+            topic::produce(&self.config, rows..rows + 1, self.options.records)?;
             let acknowledged = Instant::now();
             rows += 1;
             while self.query(&drain)? < rows {

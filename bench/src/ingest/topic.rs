@@ -3,7 +3,7 @@ use anyhow::Result;
 use kafka_io::{KafkaConfig, NewRecord, Producer};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use std::{fs, path::Path, time::Duration};
+use std::{fs, ops::Range, path::Path, time::Duration};
 
 /// Name of the topic.
 pub const TOPIC: &str = "measurements";
@@ -14,7 +14,7 @@ pub const SCHEMA_ID: u32 = 1;
 /// Devices, which take turns at random; also the lake partitions of the wide run.
 pub const DEVICES: u32 = 10_000;
 /// The writer's schema, and so the table's.
-pub const SCHEMA: &str = r#"{"type":"record","name":"Measurement","fields":[
+pub const SCHEMA: &str = r#"{"type":"record","name":"Measurement","schema_id":1,"fields":[
   {"name":"device","type":"string"},
   {"name":"measured_at","type":{"type":"long","logicalType":"timestamp-micros"}},
   {"name":"sequence","type":"long"},
@@ -41,14 +41,14 @@ pub fn write_schema(schemas: &Path) -> Result<()> {
     Ok(fs::write(folder.join(format!("v{SCHEMA_ID}.avsc")), SCHEMA)?)
 }
 
-/// Produces `records` records, compressed with lz4. Returns the bytes of their values.
-pub fn produce(config: &KafkaConfig, records: u64) -> Result<u64> {
+/// Produces the records of these numbers, compressed with lz4; `records` of them fill the event time. Returns the bytes of their values.
+pub fn produce(config: &KafkaConfig, numbers: Range<u64>, records: u64) -> Result<u64> {
     let properties = [("compression.type", "lz4"), ("linger.ms", "50"), ("batch.size", "1000000")];
     let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let mut producer = Producer::new(config, &properties)?;
     let mut random = ChaCha8Rng::seed_from_u64(20_261_121);
     let mut bytes = 0;
-    for number in 0..records {
+    for number in numbers {
         let event_us = START_US + (SPAN_US as i128 * i128::from(number) / i128::from(records)) as i64;
         let device = random.random_range(0..DEVICES);
         let value = value(device, event_us, number, &mut random);

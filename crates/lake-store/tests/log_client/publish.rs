@@ -65,7 +65,6 @@ async fn a_live_file_without_object_and_upload_is_lost_after_ten_minutes() {
         }
     };
     assert!(matches!(&error, TableLogError::LakeFileLost { seq: Seq(2), .. }), "{error}");
-    assert!(error.to_string().contains("tributary repair refile events"), "{error}");
     assert!((595..620).contains(&began.elapsed().as_secs()), "after {:?}", began.elapsed());
 }
 

@@ -18,7 +18,7 @@ use windowing::{Micros, WindowSize};
 
 const HOUR: i64 = 3_600_000_000;
 const SCHEMA: &str = r#"{"type":"record","name":"r","fields":[{"name":"site","type":"string"},{"name":"at","type":{"type":"long","logicalType":"timestamp-micros"}}]}"#;
-const OTHER: &str = r#"{"type":"record","name":"r","fields":[{"name":"site","type":"string"}]}"#;
+const OTHER: &str = r#"{"type":"record","name":"r","fields":[{"name":"site","type":"boolean"}]}"#;
 
 fn rules() -> Arc<TableRules> {
     let settings = TableSettings {

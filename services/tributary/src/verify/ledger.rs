@@ -252,7 +252,7 @@ impl Ledger {
     }
 
     /// The record that took the offsets of a record's files.
-    fn taken_by(&self, seq: Seq) -> Seq {
+    pub fn taken_by(&self, seq: Seq) -> Seq {
         self.taken_by.get(&seq).copied().unwrap_or(seq)
     }
 

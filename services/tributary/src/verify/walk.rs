@@ -145,7 +145,7 @@ impl Verification {
                 contents.add_file(file, report)?;
             }
             if !files.complete {
-                contents.leave_out(record.seq);
+                contents.leave_out(ledger.taken_by(record.seq));
             }
         }
         Ok(())
@@ -163,10 +163,11 @@ impl Verification {
         for file in &files.present {
             offsets.read(file, ledger, false, report)?;
         }
+        let mut complete = files.complete;
         for repair in ledger.refiled.get(&record.seq).into_iter().flatten() {
-            self.read_refiled(*repair, &mut offsets, ledger, report)?;
+            complete &= self.read_refiled(*repair, &mut offsets, ledger, report)?;
         }
-        if files.complete {
+        if complete {
             offsets.finish(ledger.lost_rows.get(&record.seq).copied().unwrap_or(0), report);
         } else {
             report.checked("records with files missing or not published, not counted", 1);
@@ -174,15 +175,16 @@ impl Verification {
         Ok(())
     }
 
-    /// The replacements of a record's lost files; they are checked as files of their own record too.
-    fn read_refiled(&self, seq: Seq, offsets: &mut RecordOffsets<'_>, ledger: &Ledger, report: &mut Report) -> anyhow::Result<()> {
+    /// The replacements of a record's lost files; they are checked as files of their own record too. Returns whether all are there.
+    fn read_refiled(&self, seq: Seq, offsets: &mut RecordOffsets<'_>, ledger: &Ledger, report: &mut Report) -> anyhow::Result<bool> {
         let Found::Record(record) = self.lake.record(seq)? else {
-            return Ok(());
+            return Ok(false);
         };
-        for file in check_files(&self.lake, &record, ledger, &mut Report::default())?.present {
-            offsets.read(&file, ledger, true, report)?;
+        let files = check_files(&self.lake, &record, ledger, &mut Report::default())?;
+        for file in &files.present {
+            offsets.read(file, ledger, true, report)?;
         }
-        Ok(())
+        Ok(files.complete)
     }
 }
 
