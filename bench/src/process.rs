@@ -49,7 +49,8 @@ impl Measured {
     pub fn look(&mut self) -> Result<bool> {
         let id = self.child.id();
         if let Ok(status) = fs::read_to_string(format!("/proc/{id}/status"))
-            && let Some(kibibytes) = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<u64>().ok())
+            && let Some(kibibytes) =
+                status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<u64>().ok())
         {
             self.peak_rss_bytes = self.peak_rss_bytes.max(kibibytes * 1024);
         }

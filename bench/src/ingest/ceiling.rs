@@ -52,12 +52,7 @@ pub fn run(options: &CeilingOptions) -> Result<()> {
     Ok(())
 }
 
-fn worker(
-    options: &CeilingOptions,
-    number: u32,
-    total: &std::sync::atomic::AtomicU64,
-    first: &std::sync::OnceLock<Instant>,
-) -> Result<()> {
+fn worker(options: &CeilingOptions, number: u32, total: &std::sync::atomic::AtomicU64, first: &std::sync::OnceLock<Instant>) -> Result<()> {
     use std::sync::atomic::Ordering::Relaxed;
     let config = KafkaConfig { bootstrap_servers: options.bootstrap.clone(), security: Security::Plaintext };
     let consumer_options = ConsumerOptions {

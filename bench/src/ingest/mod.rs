@@ -69,7 +69,12 @@ pub fn run(options: &Options) -> Result<()> {
     admin.create_topic(TOPIC, KAFKA_PARTITIONS, 1, &settings)?;
     let began = Instant::now();
     let value_bytes = topic::produce(&broker.config(), 0..options.records, options.records)?;
-    say(&format!("{} records of {} bytes produced in {:.1} s", options.records, value_bytes / options.records, began.elapsed().as_secs_f64()))?;
+    say(&format!(
+        "{} records of {} bytes produced in {:.1} s",
+        options.records,
+        value_bytes / options.records,
+        began.elapsed().as_secs_f64()
+    ))?;
     let bench = Bench { options, folder: folder.path(), config: broker.config() };
     let mut figures = Figures { rows: options.records, value_bytes, ..Figures::default() };
     pin(broker.process_id(), BROKER_CORE)?;
@@ -162,8 +167,7 @@ impl Bench<'_> {
 
     /// From Kafka's acknowledgement of a record to the answer of a query that counts it, beyond `commit_interval`.
     fn freshness(&self, figures: &mut Figures) -> Result<()> {
-        let setup =
-            Setup { bootstrap: &self.config.bootstrap_servers, shards: 1, table: "", writer: "  commit_interval: 1s\n" };
+        let setup = Setup { bootstrap: &self.config.bootstrap_servers, shards: 1, table: "", writer: "  commit_interval: 1s\n" };
         let drain = Drain::new(&self.folder.join("fresh"), setup)?;
         let mut writer = drain.start(None)?;
         let mut rows = drain.wait_for_rows(self.options.records - 1, &mut writer)?;
