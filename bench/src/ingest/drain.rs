@@ -84,7 +84,8 @@ impl Drain {
         while !caught_up {
             ensure!(writer.look()?, "the lake-writer ended; its log:\n{}", fs::read_to_string(self.log_file())?);
             ensure!(began.elapsed() < LIMIT, "not drained after {} s", LIMIT.as_secs());
-            if assigned.is_none() && fs::read_to_string(self.log_file())?.contains("kafka_partitions assigned") {
+            let log = fs::read_to_string(self.log_file())?;
+            if assigned.is_none() && log.matches("kafka_partitions assigned").count() >= self.shards as usize {
                 assigned = Some(SystemTime::now());
             }
             caught_up = self.is_caught_up()?;
@@ -95,12 +96,21 @@ impl Drain {
         let commits = self.commits()?;
         let rows = self.rows()?;
         ensure!(rows == records, "`{rows}` rows of `{records}` records are committed");
-        // The last commit of each shard waits for the end of the run: what came before tells the pace.
-        let counted = commits.len().saturating_sub(self.shards as usize).max(1);
         let assigned = assigned.context("no kafka_partition was assigned")?;
-        let seconds = commits[counted - 1].0.duration_since(assigned)?.as_secs_f64();
-        let paced: u64 = commits[..counted].iter().map(|(_, rows)| rows).sum();
-        Ok(Drained { usage, rows_per_second: paced as f64 / seconds })
+        let rows_per_second = self.pace(&commits, assigned)?;
+        Ok(Drained { usage, rows_per_second })
+    }
+
+    /// Rows a second while all shards work. The last commit of each waits for the end of the run and tells nothing; with several shards the
+    /// first commit after all are assigned is the start, with one it is the assignment itself.
+    fn pace(&self, commits: &[(SystemTime, u64)], assigned: SystemTime) -> Result<f64> {
+        let counted = commits.len().saturating_sub(self.shards as usize).max(1);
+        let begun = if self.shards == 1 { 0 } else { commits.partition_point(|(at, _)| *at <= assigned) + 1 };
+        let start = if self.shards == 1 { assigned } else { commits.get(begun - 1).context("no commit")?.0 };
+        let paced = commits.get(begun..counted).context("too few commits to tell the pace")?;
+        let (end, _) = paced.last().context("too few commits to tell the pace")?;
+        let rows: u64 = paced.iter().map(|(_, rows)| rows).sum();
+        Ok(rows as f64 / end.duration_since(start)?.as_secs_f64())
     }
 
     /// Waits until the log has more rows than `rows`; returns how many it has.
