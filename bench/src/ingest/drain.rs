@@ -13,6 +13,8 @@ use std::{
 /// Nothing here takes longer.
 const LIMIT: Duration = Duration::from_secs(600);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// The lag is shown once a second, and as nothing before the client knows the ends of the topic.
+const CAUGHT_UP_FOR: Duration = Duration::from_millis(2_500);
 
 /// One lake with its settings.
 #[derive(Debug)]
@@ -79,16 +81,19 @@ impl Drain {
     /// Runs until everything is taken, then ends the process in order; all must be rows.
     pub fn run(&self, records: u64, cores: Option<&str>) -> Result<Drained> {
         let mut writer = self.start(cores)?;
-        let (mut assigned, mut caught_up) = (None, false);
+        let mut assigned = None;
         let began = Instant::now();
-        while !caught_up {
+        let mut behind = began;
+        while behind.elapsed() < CAUGHT_UP_FOR {
             ensure!(writer.look()?, "the lake-writer ended; its log:\n{}", fs::read_to_string(self.log_file())?);
             ensure!(began.elapsed() < LIMIT, "not drained after {} s", LIMIT.as_secs());
             let log = fs::read_to_string(self.log_file())?;
             if assigned.is_none() && log.matches("kafka_partitions assigned").count() >= self.shards as usize {
                 assigned = Some(SystemTime::now());
             }
-            caught_up = self.is_caught_up()?;
+            if !self.is_caught_up()? {
+                behind = Instant::now();
+            }
             std::thread::sleep(LOOK_EVERY);
         }
         writer.signal("TERM")?;

@@ -82,10 +82,10 @@ pub fn run(options: &Options) -> Result<()> {
     pin(broker.process_id(), &format!("{OUR_CORE},{BROKER_CORE}"))?;
     if !options.quick {
         bench.unpinned(&mut figures)?;
-        bench.restart(&mut figures)?;
-        bench.freshness(&mut figures)?;
         save(&figures, &options.output)?;
         bench.wide(&mut figures)?;
+        bench.restart(&mut figures)?;
+        bench.freshness(&mut figures)?;
     }
     save(&figures, &options.output)
 }
