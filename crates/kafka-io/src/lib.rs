@@ -5,6 +5,7 @@
 //! | [`BatchConsumer`] | a group member that takes records in batches from one own queue; group events go to the owner's loop |
 //! | [`RangeReader`] | reads one kafka_partition between two offsets, without a group |
 //! | [`Producer`] | idempotent, waits for all replicas |
+//! | [`DeliveryProducer`] | the same for services: never waits, and says of each record what became of it |
 //! | [`Admin`] | identity of cluster and topics, offsets, topic creation |
 //! | [`MockBroker`] | librdkafka's broker inside the process, for the demo |
 //!
@@ -15,6 +16,7 @@ mod batch;
 mod config;
 mod consumer;
 mod context;
+mod delivery_producer;
 mod error;
 mod gate;
 mod mock;
@@ -34,6 +36,7 @@ pub use batch::{Batch, Headers, PartitionError, PartitionErrorKind, RawRecord, t
 pub use config::{ConsumerOptions, KafkaConfig, Security};
 pub use consumer::BatchConsumer;
 pub use context::GroupEvent;
+pub use delivery_producer::{Delivered, DeliveryFailure, DeliveryHandler, DeliveryProducer, Fault, NotSent, RecordRef};
 pub use error::KafkaIoError;
 pub use mock::MockBroker;
 pub use partition::{StartAt, TopicPartition};
