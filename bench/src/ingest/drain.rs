@@ -22,6 +22,8 @@ pub struct Drain {
     folder: PathBuf,
     settings: PathBuf,
     admin: String,
+    /// Of the lake's one table, and so of its consumer group: members that ended do not hold kafka_partitions of the next lake.
+    table: String,
     shards: u32,
 }
 
@@ -43,7 +45,7 @@ pub struct Setup<'a> {
 pub struct Drained {
     /// CPU and memory until the process's end.
     pub usage: Usage,
-    /// Rows a second, from the first kafka_partition assigned to the last commit that was not made by the end of the run.
+    /// Rows a second, from all kafka_partitions assigned to the last commit that was not made by the end of the run.
     pub rows_per_second: f64,
 }
 
@@ -53,14 +55,15 @@ impl Drain {
         fs::create_dir_all(folder)?;
         write_schema(&folder.join("schemas"))?;
         let admin = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-        let Setup { bootstrap, shards, table, writer } = setup;
+        let Setup { bootstrap, shards, table: lines, writer } = setup;
+        let table = folder.file_name().context("a folder with a name")?.to_string_lossy().replace('-', "_");
         let settings = folder.join("tributary.yaml");
         let text = format!(
             "lake: ./lake\nadmin: \"{admin}\"\nkafka:\n  bootstrap_servers: \"{bootstrap}\"\nlake_writer:\n  instance: bench\n  shards: {shards}\n\
-             \x20 memory_budget: 256MiB\n{writer}tables:\n  measurements:\n    topics: [{TOPIC}]\n    event_time: measured_at\n    idle_timeout: none\n{table}"
+             \x20 memory_budget: 256MiB\n{writer}tables:\n  {table}:\n    topics: [{TOPIC}]\n    event_time: measured_at\n    idle_timeout: none\n{lines}"
         );
         fs::write(&settings, text)?;
-        Ok(Self { folder: folder.to_owned(), settings, admin, shards })
+        Ok(Self { folder: folder.to_owned(), settings, admin, table, shards })
     }
 
     /// Starts the lake-writer.
@@ -71,6 +74,11 @@ impl Drain {
 
     fn log_file(&self) -> PathBuf {
         self.folder.join("writer.log")
+    }
+
+    /// The lake's one table.
+    pub fn table(&self) -> &str {
+        &self.table
     }
 
     /// The path for commands that read the lake.
@@ -91,7 +99,7 @@ impl Drain {
             if assigned.is_none() && log.matches("kafka_partitions assigned").count() >= self.shards as usize {
                 assigned = Some(SystemTime::now());
             }
-            if !self.is_caught_up()? {
+            if !self.is_caught_up()? && self.rows()? < records {
                 behind = Instant::now();
             }
             std::thread::sleep(LOOK_EVERY);
@@ -106,16 +114,12 @@ impl Drain {
         Ok(Drained { usage, rows_per_second })
     }
 
-    /// Rows a second while all shards work. The last commit of each waits for the end of the run and tells nothing; with several shards the
-    /// first commit after all are assigned is the start, with one it is the assignment itself.
+    /// Rows a second while all shards work. The last commit of each waits for the end of the run and tells nothing.
     fn pace(&self, commits: &[(SystemTime, u64)], assigned: SystemTime) -> Result<f64> {
-        let counted = commits.len().saturating_sub(self.shards as usize).max(1);
-        let begun = if self.shards == 1 { 0 } else { commits.partition_point(|(at, _)| *at <= assigned) + 1 };
-        let start = if self.shards == 1 { assigned } else { commits.get(begun - 1).context("no commit")?.0 };
-        let paced = commits.get(begun..counted).context("too few commits to tell the pace")?;
+        let paced = &commits[..commits.len().saturating_sub(self.shards as usize)];
         let (end, _) = paced.last().context("too few commits to tell the pace")?;
         let rows: u64 = paced.iter().map(|(_, rows)| rows).sum();
-        Ok(rows as f64 / end.duration_since(start)?.as_secs_f64())
+        Ok(rows as f64 / end.duration_since(assigned)?.as_secs_f64())
     }
 
     /// Waits until the log has more rows than `rows`; returns how many it has.
@@ -162,7 +166,7 @@ impl Drain {
     fn commits(&self) -> Result<Vec<(SystemTime, u64)>> {
         let mut commits = Vec::new();
         for seq in 0.. {
-            let path = self.folder.join(format!("lake/measurements/_log/{seq:020}.json"));
+            let path = self.folder.join(format!("lake/{}/_log/{seq:020}.json", self.table));
             let Ok(text) = fs::read_to_string(&path) else { break };
             let record: serde_json::Value = serde_json::from_str(&text)?;
             if record["kind"] == "append" {

@@ -63,7 +63,8 @@ struct Figures {
 /// Runs everything, prints a table, writes the file.
 pub fn run(options: &Options) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("tributary-bench").tempdir()?;
-    let broker = KafkaServer::start(&[("num.network.threads", "2"), ("num.io.threads", "4")])?;
+    // With the delay both shards are in the group's first generation: no rebalance in the middle.
+    let broker = KafkaServer::start(&[("num.network.threads", "2"), ("num.io.threads", "4"), ("group.initial.rebalance.delay.ms", "1000")])?;
     let admin = broker.admin();
     let settings = [("retention.ms", "-1"), ("segment.bytes", "1073741824")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     admin.create_topic(TOPIC, KAFKA_PARTITIONS, 1, &settings)?;
@@ -197,7 +198,7 @@ impl Bench<'_> {
     fn query(&self, drain: &Drain) -> Result<u64> {
         let mut command = std::process::Command::new(crate::tributary()?);
         command.args(["sql", "-o", "json", "--settings"]).arg(drain.settings());
-        let output = command.arg("SELECT count(*) AS n FROM measurements").output()?;
+        let output = command.arg(format!("SELECT count(*) AS n FROM {}", drain.table())).output()?;
         ensure!(output.status.success(), "the query failed: {}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout)?;
         let digits: String = text.chars().filter(char::is_ascii_digit).collect();
@@ -227,9 +228,8 @@ impl Bench<'_> {
 
     fn drain(&self, name: &str, shards: u32, cores: Option<&str>) -> Result<Drained> {
         let folder = self.folder.join(format!("drain-{name}"));
-        // Two members share the topic only after a rebalance: frequent commits show the pace from then on.
-        let writer = if shards > 1 { "  commit_bytes: 12MiB\n" } else { "" };
-        let setup = Setup { bootstrap: &self.config.bootstrap_servers, shards, table: "", writer };
+        // The pace is read off the commits, so there must be some before the end of the topic.
+        let setup = Setup { bootstrap: &self.config.bootstrap_servers, shards, table: "", writer: "  commit_bytes: 16MiB\n" };
         let drained = Drain::new(&folder, setup)?.run(self.options.records, cores)?;
         fs::remove_dir_all(&folder)?;
         Ok(drained)

@@ -49,10 +49,14 @@ const FETCH_BACKOFF_MS: &str = "20";
 const METADATA_REFRESH_MS: &str = "30000";
 /// Largest value that `queued.max.messages.kbytes` takes.
 const MAX_QUEUED_KBYTES: u64 = 2_097_151;
-/// librdkafka's default of `fetch.max.bytes`: one fetch may overshoot the queue's bound by this, so it is lowered for small queues.
-const MAX_FETCH_BYTES: u64 = 52_428_800;
-/// Fetches below this would make one large record slow.
-const MIN_FETCH_BYTES: u64 = 1_048_576;
+/// What a queued record costs at least beside its bytes, which librdkafka's own bound in bytes does not count.
+const QUEUED_RECORD_BYTES: u64 = 512;
+/// Bounds of one answer of a broker: it overshoots the queue's bound, uncompressed and with what each record costs, so it is a small share of it.
+const FETCH_BYTES: std::ops::RangeInclusive<u64> = 1_048_576..=8_388_608;
+const FETCHES_PER_QUEUE: u64 = 16;
+/// The same for one kafka_partition in it; larger records come alone.
+const PARTITION_FETCH_BYTES: std::ops::RangeInclusive<u64> = 65_536..=1_048_576;
+const PARTITION_FETCHES_PER_QUEUE: u64 = 32;
 
 impl KafkaConfig {
     /// Properties that every client has.
@@ -86,7 +90,10 @@ impl KafkaConfig {
         let mut config = self.reader();
         let queued_kbytes = (options.queued_bytes / 1024).clamp(1, MAX_QUEUED_KBYTES);
         config.set("queued.max.messages.kbytes", queued_kbytes.to_string());
-        config.set("fetch.max.bytes", options.queued_bytes.clamp(MIN_FETCH_BYTES, MAX_FETCH_BYTES).to_string());
+        config.set("queued.min.messages", (options.queued_bytes / QUEUED_RECORD_BYTES).clamp(1_000, 100_000).to_string());
+        let share = |shares: u64, bounds: std::ops::RangeInclusive<u64>| (options.queued_bytes / shares).clamp(*bounds.start(), *bounds.end());
+        config.set("fetch.max.bytes", share(FETCHES_PER_QUEUE, FETCH_BYTES).to_string());
+        config.set("fetch.message.max.bytes", share(PARTITION_FETCHES_PER_QUEUE, PARTITION_FETCH_BYTES).to_string());
         config.set("session.timeout.ms", options.session_timeout.as_millis().to_string());
         let heartbeat = (options.session_timeout / 3).min(Duration::from_secs(3));
         config.set("heartbeat.interval.ms", heartbeat.as_millis().to_string());

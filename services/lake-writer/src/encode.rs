@@ -37,7 +37,7 @@ pub struct Footer {
     pub ranges_json: String,
 }
 
-/// A whole file in memory: parts of [`PART_BYTES`], the last of what is left.
+/// A whole file in memory, in parts.
 #[derive(Clone, Debug, Default)]
 pub struct EncodedFile {
     /// The bytes in order.
@@ -59,10 +59,10 @@ impl EncodedFile {
     }
 }
 
-/// Bytes handed to the store at once; a multipart store makes a part of each.
-const PART_BYTES: usize = 8 << 20;
+/// The first part of a file has room for so much, each further one for twice as much, up to the last figure.
+const PART_BYTES: std::ops::RangeInclusive<usize> = 32 << 10..=1 << 20;
 
-/// Takes the bytes of a file part by part: one growing vector would be copied, and twice as large, each time it doubles.
+/// Takes the bytes of a file part by part: one growing vector would be copied to fresh memory each time it doubles.
 #[derive(Debug, Default)]
 struct Parts {
     full: Vec<Bytes>,
@@ -71,11 +71,13 @@ struct Parts {
 
 impl Write for Parts {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let taken = bytes.len().min(PART_BYTES - self.open.len());
-        self.open.extend_from_slice(&bytes[..taken]);
-        if self.open.len() == PART_BYTES {
-            self.full.push(Bytes::from(std::mem::take(&mut self.open)));
+        if self.open.len() == self.open.capacity() {
+            let room = self.open.capacity().saturating_mul(2).clamp(*PART_BYTES.start(), *PART_BYTES.end());
+            let full = std::mem::replace(&mut self.open, Vec::with_capacity(room));
+            self.full.extend((!full.is_empty()).then(|| Bytes::from(full)));
         }
+        let taken = bytes.len().min(self.open.capacity() - self.open.len());
+        self.open.extend_from_slice(&bytes[..taken]);
         Ok(taken)
     }
 
