@@ -35,7 +35,7 @@ fn records() -> Vec<Vec<u8>> {
             "site": format!("site-{:03}", i % 97), "channel": i % 32, "temperature": i as f64 * 0.37, "pressure": 101_300.0 + i as f64,
             "humidity": if i.is_multiple_of(10) { None } else { Some(i as f64 / 1e3) }, "valid": !i.is_multiple_of(50), "state": state,
         });
-        encoder.encode_json(&row).expect("the row fits the schema")
+        encoder.encode_json(row.to_string().as_bytes()).expect("the row fits the schema")
     };
     (0..DISTINCT).map(record).collect()
 }

@@ -9,7 +9,8 @@
 //!                                ├─▶ plan ─▶ BatchDecoder: frame ─▶ one checked pass ─▶ columns ─▶ RecordBatch
 //! table log ─▶ TableSchema ──────┘
 //!                   └──▶ evolve: what the table takes up of a writer's schema
-//! AvroEncoder: JSON or text row ─▶ framed bytes
+//! AvroEncoder: JSON document or text row ─▶ framed bytes
+//! PayloadCheck: framed bytes from outside ─▶ fit or refused
 //! ```
 //!
 //! A record is decoded whole or refused with a [`RefusalCode`]; a refused one leaves no trace in the batch.
@@ -21,12 +22,13 @@ pub mod encode;
 mod fault;
 mod folder;
 mod refusal;
+pub mod refused;
 pub mod registry;
 mod schema;
 mod source;
 
 pub use columns::{identity_fields, quarantine_schema};
-pub use decode::{BatchDecoder, Limits, Push};
+pub use decode::{BatchDecoder, Checked, Limits, PayloadCheck, Push};
 pub use fault::{SchemaError, SchemaFault};
 pub use folder::{SchemaFolder, SubjectSchema};
 pub use refusal::{Refusal, RefusalCode};

@@ -1,5 +1,5 @@
-//! Refusals that the writer itself decides: event times out of range, and records that the bridge refused. Pure.
-use event_schema::{Refusal, RefusalCode};
+//! Refusals that the writer itself decides: event times out of range. Pure.
+use event_schema::RefusalCode;
 use windowing::{Micros, Time};
 
 /// First moment that engines can show: 0001-01-01T00:00:00Z.
@@ -84,29 +84,8 @@ pub fn event_time_detail(code: RefusalCode, event_time: Option<Time>, kafka: Kaf
     }
 }
 
-/// Header in which the bridge names its reason.
-pub const REASON_HEADER: &str = "tributary.reason";
-/// Header in which the bridge gives details.
-pub const DETAIL_HEADER: &str = "tributary.detail";
-/// Longest text taken from a header, in bytes: headers come from outside.
-const MAX_HEADER_TEXT: usize = 1_024;
-
 /// A header: name and value.
 pub type Header = (String, Option<Vec<u8>>);
-
-/// The refusal of a record in a `.refused` topic, with the bridge's reason from its headers.
-pub fn bridge_refusal(headers: &[Header]) -> Refusal {
-    let text = |name: &str| {
-        let value = headers.iter().find(|(key, _)| key == name)?.1.as_deref()?;
-        Some(String::from_utf8_lossy(&value[..value.len().min(MAX_HEADER_TEXT)]).into_owned())
-    };
-    let detail = match (text(REASON_HEADER), text(DETAIL_HEADER)) {
-        (Some(reason), Some(detail)) => format!("{reason}: {detail}"),
-        (Some(reason), None) => reason,
-        (None, _) => format!("no header `{REASON_HEADER}`"),
-    };
-    Refusal { code: RefusalCode::BridgeRefused, detail, schema_id: None }
-}
 
 #[cfg(test)]
 mod tests {
@@ -136,15 +115,5 @@ mod tests {
         assert_eq!(KafkaTimestamp::from_millis(5), KafkaTimestamp::At(Time(5_000)));
         assert_eq!(LATEST.date().year, 9_999);
         assert_eq!(EARLIEST.date().year, 1);
-    }
-
-    #[test]
-    fn the_bridges_reason_is_taken_from_headers_and_bounded() {
-        let header = |name: &str, value: &[u8]| (name.to_owned(), Some(value.to_vec()));
-        let refusal = bridge_refusal(&[header(REASON_HEADER, b"json_invalid"), header(DETAIL_HEADER, b"at line 1")]);
-        assert_eq!((refusal.code, refusal.detail.as_str()), (RefusalCode::BridgeRefused, "json_invalid: at line 1"));
-        assert!(bridge_refusal(&[]).detail.contains(REASON_HEADER));
-        assert!(bridge_refusal(&[header(REASON_HEADER, &[b'x'; 5_000])]).detail.len() <= MAX_HEADER_TEXT);
-        assert!(!bridge_refusal(&[header(REASON_HEADER, &[0xff, 0xfe])]).detail.is_empty());
     }
 }

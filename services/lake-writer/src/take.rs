@@ -7,7 +7,7 @@ use crate::{
     offsets::{Owned, Step},
     partition_value::combinations,
     quarantine::RefusedRecord,
-    refuse::{KafkaTimestamp, bridge_refusal, event_time_detail},
+    refuse::{KafkaTimestamp, event_time_detail},
     route::{Routed, Routing, RowSources, route},
     rules::{EventTimeSource, TableRules},
 };
@@ -16,7 +16,7 @@ use arrow::{
     datatypes::TimestampMicrosecondType,
     record_batch::RecordBatch,
 };
-use event_schema::{BatchDecoder, Push, Refusal, RefusalCode};
+use event_schema::{BatchDecoder, Push, Refusal, RefusalCode, refused};
 use kafka_io::RawRecord;
 use service_runtime::settings::Tombstones;
 use std::{collections::BTreeSet, sync::Arc};
@@ -225,7 +225,7 @@ impl Intake {
 
     fn admit(&mut self, record: &RawRecord<'_>, refused_topic: bool, source: &SourcePartition) -> Result<Admitted, Halt> {
         if refused_topic {
-            return Ok(Admitted::Refused(bridge_refusal(&record.headers())));
+            return Ok(Admitted::Refused(refused::refusal(&record.headers())));
         }
         let Some(value) = record.value else {
             return Ok(match self.tombstones {

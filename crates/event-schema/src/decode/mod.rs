@@ -9,6 +9,7 @@
 //! ```
 //! The plan is made once per writer schema; rows of several writer schemas share a batch.
 mod assemble;
+mod check;
 mod cursor;
 mod fault;
 mod frame;
@@ -21,6 +22,7 @@ mod store;
 mod text;
 mod validity;
 
+pub use check::{Checked, PayloadCheck};
 pub(crate) use frame::frame;
 pub(crate) use pass::decodes;
 pub(crate) use plan::resolve;
@@ -181,6 +183,21 @@ impl BatchDecoder {
             return Ok(Some(batch));
         }
         self.take_rows()
+    }
+
+    /// Drops the rows since the last flush.
+    fn forget_rows(&mut self) {
+        self.store.truncate(self.root, 0);
+        self.rows = 0;
+        self.memory_bytes = 0;
+    }
+
+    /// The column of a member of the top level, where that is a record.
+    fn member(&self, index: usize) -> Option<Node> {
+        match self.root {
+            Node::Struct(at) => self.store.structs[at].members.get(index).copied().flatten(),
+            _ => None,
+        }
     }
 
     /// Moves the rows of the store out of it.

@@ -26,6 +26,11 @@ impl Validity {
         self.bits.get_or_insert_with(all_valid).append(false);
     }
 
+    /// Whether the first value is not null.
+    pub(super) fn starts_valid(&self) -> bool {
+        self.bits.as_ref().is_none_or(|bits| bits.get_bit(0))
+    }
+
     /// Only the first values stay.
     pub(super) fn truncate(&mut self, values: usize) {
         if let Some(bits) = &mut self.bits {

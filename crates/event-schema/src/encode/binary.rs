@@ -21,6 +21,20 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// Reads a zig-zag integer that was written here.
+pub(super) fn take_long(bytes: &mut &[u8]) -> Option<i64> {
+    let (mut value, mut shift) = (0u64, 0);
+    loop {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        if *byte < 0x80 {
+            return Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed());
+        }
+        shift += 7;
+    }
+}
+
 /// Bytes of base64 text with padding; `None` if it is not that.
 pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
     let text = text.as_bytes();

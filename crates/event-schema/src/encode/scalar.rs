@@ -1,123 +1,167 @@
-//! One JSON scalar or text cell to the value of an Avro scalar.
+//! One scalar of JSON, or one cell of text, to the value of an Avro scalar.
 use super::{
-    EncodeError,
+    EpochUnit,
+    binary::{from_base64, put_bytes, put_count, put_long},
     calendar::{parse_date, parse_timestamp},
+    number::Number,
 };
-use crate::schema::{Decimal, Timestamp, Unit};
-use serde_json::Value;
+use crate::schema::{Decimal, Shape, Timestamp, Unit};
+use std::borrow::Cow;
 
 /// Where a scalar comes from.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Scalar<'a> {
-    /// A JSON value.
-    Json(&'a Value),
-    /// A cell of text.
+    /// A string of JSON.
     Text(&'a str),
+    /// A number of JSON.
+    Number(Number<'a>),
+    /// `true` or `false`.
+    Boolean(bool),
+    /// A cell, or a value from outside: text that may stand for any of the others.
+    Cell(&'a str),
 }
 
-type Encoded<T> = Result<T, EncodeError>;
+/// What the scalar should have been.
+#[derive(Debug)]
+pub(super) enum Misfit {
+    /// It is not this.
+    Wanted(Cow<'static, str>),
+    /// Said in full.
+    Said(String),
+}
+
+type Fitted<T> = Result<T, Misfit>;
+
+fn wanted<T>(what: &'static str) -> Fitted<T> {
+    Err(Misfit::Wanted(Cow::Borrowed(what)))
+}
+
+/// Writes a scalar as a value of the type; nothing is written if it does not fit.
+pub(super) fn put_scalar(out: &mut Vec<u8>, shape: &Shape, scalar: Scalar<'_>, epoch: EpochUnit) -> Fitted<()> {
+    match shape {
+        Shape::Boolean => out.push(u8::from(scalar.boolean()?)),
+        Shape::Int | Shape::TimeMillis => put_long(out, i64::from(scalar.int()?)),
+        Shape::Date => put_long(out, i64::from(scalar.date()?)),
+        Shape::Long | Shape::TimeMicros => put_long(out, scalar.long()?),
+        Shape::Timestamp(timestamp) => put_long(out, scalar.timestamp(*timestamp, epoch)?),
+        Shape::Float => out.extend(scalar.float()?.to_le_bytes()),
+        Shape::Double => out.extend(scalar.double()?.to_le_bytes()),
+        Shape::Bytes => put_bytes(out, &scalar.bytes()?),
+        Shape::String => put_bytes(out, scalar.string()?.as_bytes()),
+        Shape::UuidText => {
+            scalar.uuid()?;
+            put_bytes(out, scalar.string()?.as_bytes());
+        }
+        Shape::UuidBytes => out.extend(scalar.uuid()?),
+        Shape::Fixed(size) => {
+            let bytes = scalar.bytes()?;
+            if bytes.len() != *size {
+                return Err(Misfit::Said(format!("the value has `{}` bytes, the fixed has `{size}`", bytes.len())));
+            }
+            out.extend(bytes);
+        }
+        Shape::Decimal(decimal) => put_decimal(out, *decimal, scalar.decimal(*decimal)?),
+        Shape::Enum(symbols) => put_count(out, scalar.symbol(symbols)?),
+        Shape::BigDecimal => {
+            let (value, scale) = scalar.big_decimal()?;
+            let mut inner = Vec::new();
+            put_bytes(&mut inner, shortest(&value.to_be_bytes()));
+            put_count(&mut inner, usize::from(scale));
+            put_bytes(out, &inner);
+        }
+        Shape::Null | Shape::Array(_) | Shape::Map(_) | Shape::Record(_) | Shape::Union(_) | Shape::Duration => {
+            unreachable!("types with members have forms of their own")
+        }
+    }
+    Ok(())
+}
 
 impl<'a> Scalar<'a> {
-    fn unfit<T>(self, wanted: &str) -> Encoded<T> {
-        let found = match self {
-            Scalar::Json(Value::Null) => "null".to_owned(),
-            Scalar::Json(Value::Array(_)) => "an array".to_owned(),
-            Scalar::Json(Value::Object(_)) => "an object".to_owned(),
-            Scalar::Json(value) => format!("`{}`", shortened(&value.to_string())),
-            Scalar::Text(text) => format!("`{}`", shortened(text)),
-        };
-        Err(EncodeError::new(format!("{found} is not {wanted}")))
-    }
-
     /// The text of a cell or of a JSON string.
     fn text(self) -> Option<&'a str> {
         match self {
-            Scalar::Json(value) => value.as_str(),
-            Scalar::Text(text) => Some(text),
+            Scalar::Text(text) | Scalar::Cell(text) => Some(text),
+            Scalar::Number(_) | Scalar::Boolean(_) => None,
         }
     }
 
     /// An integer of JSON, or a cell of digits.
-    fn integer(self) -> Option<i128> {
+    fn integer(self) -> Option<i64> {
         match self {
-            Scalar::Json(Value::Number(number)) => number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from)),
-            Scalar::Json(_) => None,
-            Scalar::Text(text) => text.parse().ok(),
+            Scalar::Number(number) => number.long(),
+            Scalar::Cell(text) => text.parse().ok(),
+            Scalar::Text(_) | Scalar::Boolean(_) => None,
         }
     }
 
-    pub(super) fn string(self) -> Encoded<&'a str> {
-        self.text().map_or_else(|| self.unfit("a string"), Ok)
+    fn string(self) -> Fitted<&'a str> {
+        self.text().map_or_else(|| wanted("a string"), Ok)
     }
 
-    pub(super) fn boolean(self) -> Encoded<bool> {
+    fn boolean(self) -> Fitted<bool> {
         match self {
-            Scalar::Json(Value::Bool(value)) => Ok(*value),
-            Scalar::Text("true") => Ok(true),
-            Scalar::Text("false") => Ok(false),
-            _ => self.unfit("`true` or `false`"),
+            Scalar::Boolean(value) => Ok(value),
+            Scalar::Cell("true") => Ok(true),
+            Scalar::Cell("false") => Ok(false),
+            _ => wanted("`true` or `false`"),
         }
     }
 
-    pub(super) fn int(self) -> Encoded<i32> {
-        self.integer().and_then(|value| value.try_into().ok()).map_or_else(|| self.unfit("an integer of 32 bits"), Ok)
+    fn int(self) -> Fitted<i32> {
+        self.integer().and_then(|value| value.try_into().ok()).map_or_else(|| wanted("an integer of 32 bits"), Ok)
     }
 
-    pub(super) fn long(self) -> Encoded<i64> {
-        self.integer().and_then(|value| value.try_into().ok()).map_or_else(|| self.unfit("an integer of 64 bits"), Ok)
+    fn long(self) -> Fitted<i64> {
+        self.integer().map_or_else(|| wanted("an integer of 64 bits"), Ok)
     }
 
-    pub(super) fn float(self) -> Encoded<f32> {
-        let value = match self {
-            // The nearest float of a JSON number is that of its text, not that of its double.
-            Scalar::Json(Value::Number(number)) => number.to_string().parse().ok(),
+    fn float(self) -> Fitted<f32> {
+        let value: Option<f32> = match self {
+            // The nearest float of a number is that of its text, not that of its double.
+            Scalar::Number(number) => number.text.parse().ok(),
             _ => self.text().and_then(|text| text.parse().ok()),
         };
-        self.in_range(value, f32::is_infinite, "a number that a float holds")
+        match value {
+            Some(value) if self.may_be(value.is_infinite()) => Ok(value),
+            _ => wanted("a number that a float holds"),
+        }
     }
 
-    pub(super) fn double(self) -> Encoded<f64> {
-        let value = match self {
-            Scalar::Json(Value::Number(number)) => number.as_f64(),
+    fn double(self) -> Fitted<f64> {
+        let value: Option<f64> = match self {
+            Scalar::Number(number) => Some(number.double()),
             _ => self.text().and_then(|text| text.parse().ok()),
         };
-        self.in_range(value, f64::is_infinite, "a number that a double holds")
+        match value {
+            Some(value) if self.may_be(value.is_infinite()) => Ok(value),
+            _ => wanted("a number that a double holds"),
+        }
     }
 
     /// Infinity is a value when it is spelled out, and an overflow when it comes from digits; a number in quotes is a string.
-    fn in_range<T: Copy>(self, value: Option<T>, is_infinite: fn(T) -> bool, wanted: &str) -> Encoded<T> {
-        let has_digits = match self {
-            Scalar::Json(Value::Number(_)) => true,
-            _ => self.text().is_some_and(|text| text.bytes().any(|b| b.is_ascii_digit())),
-        };
-        let quoted = matches!(self, Scalar::Json(Value::String(_)));
-        match value {
-            Some(value) if has_digits && (quoted || is_infinite(value)) => self.unfit(wanted),
-            Some(value) => Ok(value),
-            None => self.unfit(wanted),
+    fn may_be(self, infinite: bool) -> bool {
+        let has_digits = |text: &str| text.bytes().any(|b| b.is_ascii_digit());
+        match self {
+            Scalar::Number(_) => !infinite,
+            Scalar::Text(text) => !has_digits(text),
+            Scalar::Cell(text) => !(infinite && has_digits(text)),
+            Scalar::Boolean(_) => false,
         }
     }
 
-    pub(super) fn bytes(self) -> Encoded<Vec<u8>> {
-        self.text().and_then(super::binary::from_base64).map_or_else(|| self.unfit("base64 with padding"), Ok)
+    fn bytes(self) -> Fitted<Vec<u8>> {
+        self.text().and_then(from_base64).map_or_else(|| wanted("base64 with padding"), Ok)
     }
 
-    pub(super) fn date(self) -> Encoded<i32> {
+    fn date(self) -> Fitted<i32> {
         let days = self.integer().map_or_else(|| self.text().and_then(parse_date), |days| days.try_into().ok());
-        days.map_or_else(|| self.unfit("a date such as `2026-11-21`, nor days since 1970"), Ok)
+        days.map_or_else(|| wanted("a date such as `2026-11-21`, nor days since 1970"), Ok)
     }
 
     /// In the wire's unit.
-    pub(super) fn timestamp(self, timestamp: Timestamp) -> Encoded<i64> {
-        let example =
-            if timestamp.utc { "a timestamp such as `2026-11-21T10:00:00Z`" } else { "a timestamp such as `2026-11-21T10:00:00`" };
-        let unit = match timestamp.unit {
-            Unit::Millis => "milliseconds",
-            Unit::Micros => "microseconds",
-            Unit::Nanos => "nanoseconds",
-        };
-        let value = match (self.integer(), self.text()) {
-            (Some(number), _) => number.try_into().ok(),
+    fn timestamp(self, timestamp: Timestamp, epoch: EpochUnit) -> Fitted<i64> {
+        let value = match (self.epoch(timestamp.unit, epoch), self.text()) {
+            (Some(value), _) => Some(value),
             (None, Some(text)) => parse_timestamp(text, timestamp.utc).and_then(|micros| match timestamp.unit {
                 Unit::Millis => (micros % 1_000 == 0).then_some(micros / 1_000),
                 Unit::Micros => Some(micros),
@@ -125,44 +169,84 @@ impl<'a> Scalar<'a> {
             }),
             (None, None) => None,
         };
-        value.map_or_else(|| self.unfit(&format!("{example}, nor {unit} since 1970, without loss")), Ok)
+        value.ok_or_else(|| {
+            let zone = if timestamp.utc { "Z" } else { "" };
+            let unit = epoch_name(timestamp.unit, epoch);
+            Misfit::Wanted(format!("a timestamp such as `2026-11-21T10:00:00{zone}`, nor {unit} since 1970, without loss").into())
+        })
+    }
+
+    /// A number that stands for a moment.
+    fn epoch(self, unit: Unit, epoch: EpochUnit) -> Option<i64> {
+        let given = match epoch {
+            EpochUnit::OfType => return self.integer(),
+            EpochUnit::Seconds => 0,
+            EpochUnit::Millis => 3,
+            EpochUnit::Micros => 6,
+            EpochUnit::Nanos => 9,
+        };
+        let own: u32 = match unit {
+            Unit::Millis => 3,
+            Unit::Micros => 6,
+            Unit::Nanos => 9,
+        };
+        let text = match self {
+            Scalar::Number(number) => number.text,
+            Scalar::Cell(text) => text,
+            Scalar::Text(_) | Scalar::Boolean(_) => return None,
+        };
+        let plain = |scale: u32| unscaled(text, Decimal { precision: 38, scale: u8::try_from(scale).ok()?, fixed: None });
+        let value = match own.checked_sub(given) {
+            Some(more) => plain(more)?,
+            None => {
+                let (value, fewer) = (plain(0)?, 10i128.pow(given - own));
+                (value % fewer == 0).then_some(value / fewer)?
+            }
+        };
+        value.try_into().ok()
     }
 
     /// The unscaled value.
-    pub(super) fn decimal(self, decimal: Decimal) -> Encoded<i128> {
+    fn decimal(self, decimal: Decimal) -> Fitted<i128> {
         let whole = match self {
-            Scalar::Json(Value::Number(number)) if number.is_f64() => None,
-            Scalar::Json(Value::Number(number)) => unscaled(&number.to_string(), decimal),
+            // A number with a point has gone through a double on most ways; a decimal must not.
+            Scalar::Number(number) => number.is_integer().then(|| unscaled(number.text, decimal)).flatten(),
             _ => self.text().and_then(|text| unscaled(text, decimal)),
         };
-        let wanted = format!("a decimal of `{}` digits, `{}` of them after the point, as a string", decimal.precision, decimal.scale);
-        whole.map_or_else(|| self.unfit(&wanted), Ok)
+        whole.ok_or_else(|| {
+            let digits = format!("a decimal of `{}` digits, `{}` of them after the point, as a string", decimal.precision, decimal.scale);
+            Misfit::Wanted(digits.into())
+        })
     }
 
     /// The unscaled value and the scale, as the text has it.
-    pub(super) fn big_decimal(self) -> Encoded<(i128, u8)> {
+    fn big_decimal(self) -> Fitted<(i128, u8)> {
         let parsed = self.text().and_then(|text| {
             let scale = u8::try_from(text.split_once('.').map_or(0, |(_, fraction)| fraction.len())).ok()?;
             let decimal = Decimal { precision: 38, scale, fixed: None };
             unscaled(text, decimal).map(|value| (value, scale))
         });
-        parsed.map_or_else(|| self.unfit("a decimal of at most `38` digits, as a string"), Ok)
+        parsed.map_or_else(|| wanted("a decimal of at most `38` digits, as a string"), Ok)
     }
 
     /// The 16 bytes of a uuid in text form.
-    pub(super) fn uuid(self) -> Encoded<[u8; 16]> {
-        self.text().and_then(uuid_bytes).map_or_else(|| self.unfit("a uuid such as `0190163d-8694-739b-aea5-966c26f8ad91`"), Ok)
+    fn uuid(self) -> Fitted<[u8; 16]> {
+        self.text().and_then(uuid_bytes).map_or_else(|| wanted("a uuid such as `0190163d-8694-739b-aea5-966c26f8ad91`"), Ok)
     }
 
-    pub(super) fn symbol(self, symbols: &[String]) -> Encoded<usize> {
+    fn symbol(self, symbols: &[String]) -> Fitted<usize> {
         let index = self.text().and_then(|text| symbols.iter().position(|symbol| symbol == text));
-        index.map_or_else(|| self.unfit("a symbol of the enum"), Ok)
+        index.map_or_else(|| wanted("a symbol of the enum"), Ok)
     }
 }
 
-fn shortened(text: &str) -> String {
-    const SHOWN: usize = 60;
-    if text.chars().count() <= SHOWN { text.to_owned() } else { text.chars().take(SHOWN).chain(['…']).collect() }
+fn epoch_name(unit: Unit, epoch: EpochUnit) -> &'static str {
+    match (epoch, unit) {
+        (EpochUnit::Seconds, _) => "seconds",
+        (EpochUnit::Millis, _) | (EpochUnit::OfType, Unit::Millis) => "milliseconds",
+        (EpochUnit::Micros, _) | (EpochUnit::OfType, Unit::Micros) => "microseconds",
+        (EpochUnit::Nanos, _) | (EpochUnit::OfType, Unit::Nanos) => "nanoseconds",
+    }
 }
 
 /// The digits of `-12.5` at a scale of 2 are -1250; `None` if digits would be lost or are too many.
@@ -203,4 +287,28 @@ fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
         *byte = u8::try_from(value).ok()?;
     }
     Some(bytes)
+}
+
+/// As few bytes as hold the number and its sign.
+fn shortest(wide: &[u8; 16]) -> &[u8] {
+    let sign = if wide[0] >= 0x80 { 0xff } else { 0x00 };
+    let start = (1..16).rev().find(|at| {
+        let head_is_sign = wide[..*at].iter().all(|byte| *byte == sign);
+        head_is_sign && (wide[*at] ^ sign) < 0x80
+    });
+    &wide[start.unwrap_or(0)..]
+}
+
+/// As few bytes as hold the sign, or the fixed's with the sign before.
+fn put_decimal(out: &mut Vec<u8>, decimal: Decimal, value: i128) {
+    let wide = value.to_be_bytes();
+    let digits = shortest(&wide);
+    match decimal.fixed {
+        None => put_bytes(out, digits),
+        Some(size) => {
+            let sign = if value < 0 { 0xff } else { 0x00 };
+            out.extend(std::iter::repeat_n(sign, size - digits.len()));
+            out.extend_from_slice(digits);
+        }
+    }
 }

@@ -1,3 +1,7 @@
+mod documents;
+mod outside;
+mod unions;
+
 use super::{AvroEncoder, binary::from_base64, calendar};
 use apache_avro::{Schema, reader::datum::GenericDatumReader, types::Value};
 use serde_json::json;
@@ -16,18 +20,23 @@ fn decoded(avro_json: &str, value: &[u8]) -> Value {
     fields.remove(0).1
 }
 
+/// The document whose only field has this value.
+fn text(value: &serde_json::Value) -> String {
+    json!({ "f": value }).to_string()
+}
+
 fn encoder(avro_json: &str) -> AvroEncoder {
     AvroEncoder::new(avro_json, 0x102).unwrap()
 }
 
 /// JSON and, where given, a text cell encode to the value.
 #[track_caller]
-fn check(ty: &str, json: serde_json::Value, text: Option<&str>, expected: Value) {
+fn check(ty: &str, json: serde_json::Value, cell: Option<&str>, expected: Value) {
     let schema = schema(ty);
     let encoder = encoder(&schema);
-    assert_eq!(decoded(&schema, &encoder.encode_json(&json!({ "f": json })).unwrap()), expected);
-    if let Some(text) = text {
-        assert_eq!(decoded(&schema, &encoder.encode_text_row(&["f"], &[text]).unwrap()), expected);
+    assert_eq!(decoded(&schema, &encoder.encode_json(text(&json).as_bytes()).unwrap()), expected);
+    if let Some(cell) = cell {
+        assert_eq!(decoded(&schema, &encoder.encode_text_row(&["f"], &[cell]).unwrap()), expected);
     }
 }
 
@@ -36,7 +45,7 @@ fn check(ty: &str, json: serde_json::Value, text: Option<&str>, expected: Value)
 fn refused(ty: &str, jsons: &[serde_json::Value], texts: &[&str]) {
     let encoder = encoder(&schema(ty));
     for json in jsons {
-        let error = encoder.encode_json(&json!({ "f": json })).expect_err(&format!("{json} is no {ty}"));
+        let error = encoder.encode_json(text(json).as_bytes()).expect_err(&format!("{json} is no {ty}"));
         assert_eq!(error.path, "f", "{error}");
     }
     for text in texts {
@@ -102,7 +111,7 @@ fn decimals_are_exact() {
         let bytes = i32::to_be_bytes(unscaled)[4 - size..].to_vec();
         let value = Value::Decimal(apache_avro::Decimal::from(bytes.clone()));
         check(DECIMAL, json!(text), Some(text), value);
-        let encoded = encoder(&schema(DECIMAL)).encode_json(&json!({ "f": text })).unwrap();
+        let encoded = encoder(&schema(DECIMAL)).encode_json(json!({ "f": text }).to_string().as_bytes()).unwrap();
         assert_eq!(encoded[5..], [vec![2 * u8::try_from(size).unwrap()], bytes].concat(), "the fewest bytes for {text}");
     }
     refused(
@@ -175,15 +184,18 @@ fn nested_values_and_their_paths() {
     check(ty, json!(null), Some(""), Value::Union(0, Box::new(Value::Null)));
     check(ty, json!([]), Some("[]"), Value::Union(1, Box::new(Value::Array(vec![]))));
     let encoder = encoder(&schema(ty));
-    let error = |json: serde_json::Value| encoder.encode_json(&json).unwrap_err().to_string();
+    let error = |json: serde_json::Value| {
+        let error = encoder.encode_json(json.to_string().as_bytes()).unwrap_err();
+        format!("`{}`: {}", error.path, error.what)
+    };
     assert_eq!(error(json!({"f": [{"s": "x"}, {"s": "x", "M": {"k": "3"}}]})), "`f[1].M{k}`: `\"3\"` is not an integer of 32 bits");
     assert_eq!(error(json!({"f": [{"M": null}]})), "`f[0].s`: the field is missing and not nullable");
     assert_eq!(error(json!({"f": [{"s": "x", "S": "x"}]})), "`f[0].S`: the schema has no such field");
     assert_eq!(error(json!({"f": {}})), "`f`: the value is not an array");
     assert_eq!(error(json!({"F": null})), "`F`: the schema has no such field");
-    assert_eq!(error(json!([])), "`row`: the row is not an object");
-    let text = encoder.encode_text_row(&["f"], &["[1"]).unwrap_err();
-    assert!(text.to_string().starts_with("`f`: the cell is not JSON"), "{text}");
+    assert_eq!(error(json!([])), "`row`: the document is not an object");
+    let text = encoder.encode_text_row(&["f"], &["[{"]).unwrap_err();
+    assert!(text.to_string().starts_with("`f[0]`: the cell is not JSON"), "{text}");
 }
 
 #[test]

@@ -7,12 +7,12 @@ use super::{
     references::inline,
     settings::{Credentials, RegistrySettings, check_url},
 };
-use crate::{SubjectSchema, schema::MAX_SCHEMA_BYTES};
+use crate::{LatestError, SubjectSchema, schema::MAX_SCHEMA_BYTES};
 use reqwest::{Client, redirect::Policy};
 use schema_registry_converter::{
-    async_impl::schema_registry::{SrSettings, get_schema_by_id, get_schema_by_subject_and_version},
+    async_impl::schema_registry::{SrSettings, get_schema_by_id, get_schema_by_subject_and_version, post_schema},
     error::SRCError,
-    schema_registry_common::{RawError, RegisteredReference, RegisteredSchema, SchemaType},
+    schema_registry_common::{RawError, RegisteredReference, RegisteredSchema, SchemaType, SuppliedSchema},
 };
 use std::{
     collections::BTreeSet,
@@ -89,6 +89,24 @@ impl RegistryCalls {
         let found = self.ask(Question::Version(subject, None)).await?;
         let (id, version) = (found.id, found.version.unwrap_or_default());
         Ok(SubjectSchema { subject: subject.to_owned(), version, id, avro_json: self.whole(found).await? })
+    }
+
+    /// Registers a schema as the newest version of a subject; one that the subject has already keeps its id. The first server is asked: where
+    /// there are several, they share what they know.
+    pub(super) async fn register(&self, subject: &str, avro_json: &str) -> Result<u32, LatestError> {
+        self.pace.wait().await;
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let schema = SuppliedSchema::new(None, SchemaType::Avro, avro_json.to_owned());
+        match post_schema(&self.servers[0], subject.to_owned(), schema).await {
+            Ok(registered) => Ok(registered.id),
+            Err(error) => match error.source().and_then(|source| source.downcast_ref::<RawError>()) {
+                // The codes of Confluent's interface: an HTTP status, or one with two more digits.
+                Some(RawError { error_code: 409 | 422 | 40_900..=40_999 | 42_200..=42_299, message, .. }) => {
+                    Err(LatestError::Unusable(format!("the schema registry does not take the schema of subject `{subject}`: {message}")))
+                }
+                _ => Err(LatestError::Unavailable(causes(&error))),
+            },
+        }
     }
 
     /// Asks the servers in order. The first that has it answers; that it is not there counts when none has it and one says so: the

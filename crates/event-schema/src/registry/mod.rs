@@ -100,6 +100,15 @@ impl RegistrySchemas {
         Ok(Self { shared, worker })
     }
 
+    /// Registers a schema as the newest version of a subject and returns its id; one that the subject has already keeps its own. Whether the
+    /// subject takes it up is the registry's to say.
+    ///
+    /// # Errors
+    /// The registry is in trouble, or does not take the schema.
+    pub async fn register(&self, subject: &str, avro_json: &str) -> Result<u32, LatestError> {
+        self.shared.calls.register(subject, avro_json).await
+    }
+
     /// What it shows of itself.
     pub fn status(&self) -> RegistryStatus {
         let ledger = self.shared.ledger();

@@ -4,6 +4,7 @@
 //! Where both accept, the values are equal; what one refuses the other refuses, but for the differences listed in `differences`. No record
 //! takes more memory than its bytes and the limit of nodes allow.
 mod differences;
+mod documents;
 #[path = "../../src/decode/tests/plain.rs"]
 mod plain;
 mod schemas;

@@ -60,7 +60,7 @@ fn record(topic: &str, kafka_partition: i32, (schema, id): (&str, u32), seq: i64
 fn encoded(encoder: &AvroEncoder, (topic, kafka_partition): (&str, i32), seq: i64, more: Value) -> NewRecord {
     let mut row = json!({ "seq": seq, "event_time": START_MS + seq });
     row.as_object_mut().expect("a map").extend(more.as_object().cloned().unwrap_or_default());
-    let value = encoder.encode_json(&row).expect("a row that fits");
+    let value = encoder.encode_json(row.to_string().as_bytes()).expect("a row that fits");
     NewRecord {
         topic: topic.to_owned(),
         kafka_partition: Some(kafka_partition),

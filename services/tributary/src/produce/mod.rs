@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::output::{ExitCode, Failure, Output, Progress};
 use crate::schemas::Schemas;
 use anyhow::Context as _;
-use event_schema::{SubjectSchema, encode::AvroEncoder};
+use event_schema::SubjectSchema;
 use kafka_io::{Admin, KafkaConfig, NewRecord, Producer};
 use rows::{Columns, Row, Rows};
 use std::fs::File;
@@ -75,7 +75,8 @@ fn open(args: &ProduceArgs, schema: Option<&SubjectSchema>) -> anyhow::Result<Ro
         return Ok(Rows::raw(input, schema.map(|schema| schema.id)));
     }
     let schema = schema.ok_or_else(|| Failure::usage("`--subject` is missing", "name the subject whose schema the rows have"))?;
-    let encoder = AvroEncoder::new(&schema.avro_json, schema.id)
+    let encoder = columns
+        .encoder(&schema.avro_json, schema.id)
         .map_err(|error| Failure::usage(error.to_string(), "`tributary check` shows all faults"))?;
     if args.format == RowFormat::Csv { Ok(Rows::csv(input, encoder, columns)) } else { Ok(Rows::ndjson(input, encoder, columns)) }
 }

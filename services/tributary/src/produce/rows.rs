@@ -1,6 +1,9 @@
 //! Rows of the input, one record each, with the place of what does not fit.
 use super::time;
-use event_schema::encode::{AvroEncoder, EncodeError};
+use event_schema::{
+    RefusalCode, SchemaError,
+    encode::{AvroEncoder, EncodeError, EncodeOptions},
+};
 use serde_json::Value;
 use std::io::{BufRead, Read};
 
@@ -14,6 +17,14 @@ pub(super) struct Columns {
     pub timestamp: Option<String>,
     /// Record key.
     pub key: Option<String>,
+}
+
+impl Columns {
+    /// The encoder of rows that have these columns beside the schema's fields.
+    pub fn encoder(&self, avro_json: &str, schema_id: u32) -> Result<AvroEncoder, SchemaError> {
+        let passed_over = [&self.timestamp, &self.key].into_iter().flatten().cloned().collect();
+        AvroEncoder::with_options(avro_json, schema_id, EncodeOptions { passed_over, ..EncodeOptions::default() })
+    }
 }
 
 /// One record to be.
@@ -42,7 +53,14 @@ impl RowError {
     }
 
     fn of_encoding(line: u64, error: EncodeError) -> Self {
-        Self { line: Some(line), column: Some(error.path), what: error.what }
+        match (error.code, error.at) {
+            (RefusalCode::InvalidJson, Some(at)) => Self::not_json(line, at.column, &error.what),
+            _ => Self { line: Some(line), column: Some(error.path), what: error.what },
+        }
+    }
+
+    fn not_json(line: u64, character: usize, what: &str) -> Self {
+        Self::new(line, format!("not JSON at character {character}: {what}"))
     }
 
     /// `file:line: column: what`
@@ -199,26 +217,20 @@ impl NdjsonRows {
     }
 
     fn encode(&self, text: &str, line: u64) -> Result<Row, RowError> {
-        let mut value: Value = serde_json::from_str(text).map_err(|error| {
-            // The error counts lines within the text, which has one.
-            RowError::new(
-                line,
-                format!("not JSON at character {}: {}", error.column(), error.to_string().split(" at line ").next().unwrap_or_default()),
-            )
-        })?;
-        let timestamp_ms = self
-            .column(&value, &self.columns.timestamp, line)?
-            .map(|(name, text)| time::parse(&text).map_err(|what| RowError::of_column(line, name, what)));
-        let key = self.column(&value, &self.columns.key, line)?.map(|(_, text)| text.into_bytes());
-        for column in [&self.columns.timestamp, &self.columns.key].into_iter().flatten() {
-            if let Value::Object(object) = &mut value
-                && !self.encoder.fields().any(|field| field == column)
-            {
-                object.remove(column);
+        let (mut timestamp_ms, mut key) = (None, None);
+        if self.columns.timestamp.is_some() || self.columns.key.is_some() {
+            let value: Value = serde_json::from_str(text).map_err(|error| {
+                // The error counts lines within the text, which has one.
+                let what = error.to_string();
+                RowError::not_json(line, error.column(), what.split(" at line ").next().unwrap_or_default())
+            })?;
+            if let Some((name, text)) = self.column(&value, &self.columns.timestamp, line)? {
+                timestamp_ms = Some(time::parse(&text).map_err(|what| RowError::of_column(line, name, what))?);
             }
+            key = self.column(&value, &self.columns.key, line)?.map(|(_, text)| text.into_bytes());
         }
-        let value = self.encoder.encode_json(&value).map_err(|error| RowError::of_encoding(line, error))?;
-        Ok(Row { value, key, timestamp_ms: timestamp_ms.transpose()? })
+        let value = self.encoder.encode_json(text.as_bytes()).map_err(|error| RowError::of_encoding(line, error))?;
+        Ok(Row { value, key, timestamp_ms })
     }
 
     /// Name and text of a scalar column.
@@ -244,7 +256,7 @@ mod tests {
     }
 
     fn encoder() -> AvroEncoder {
-        AvroEncoder::new(SCHEMA, 5).unwrap()
+        columns(Some("at"), None).encoder(SCHEMA, 5).unwrap()
     }
 
     fn columns(timestamp: Option<&str>, key: Option<&str>) -> Columns {
