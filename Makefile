@@ -37,7 +37,7 @@ test: setup ## Unit tests, models, 300 simulation seeds, tests on a real Kafka b
 
 .PHONY: test-kill
 test-kill: setup ## Slow: two writers killed at every fail point and at random under 1,000,000 records (KILL_SEED=… replays); target/kill.json
-	$(CARGO) test --workspace --features tributary/fail-points --test kill -- --nocapture
+	$(CARGO) test --workspace --features tributary/fail-points --test kill --test bridge_kill -- --nocapture
 
 .PHONY: test-memory
 test-memory: setup ## Slow: memory of the process against its budget (MEMORY_RECORDS=10000000 for the long one); target/memory.json
@@ -62,6 +62,7 @@ sim: setup-build ## Simulation of the table log under faults with SEEDS seeds (d
 bench: setup ## Benchmarks of the release binary on a real broker, about 10 minutes; figures go to target/bench/*.json
 	$(CARGO) build --release --package tributary --package bench
 	"$(TARGET_DIR)/release/bench" ingest --output target/bench/ingest.json $(BENCH_ARGS)
+	"$(TARGET_DIR)/release/bench" bridge --output target/bench/bridge.json
 
 .PHONY: fuzz
 fuzz: setup-build ## Compares the decode with apache-avro for FUZZ_SECONDS (default 600) on random schemas and damaged records; FUZZ_SEED=n replays

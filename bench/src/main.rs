@@ -3,6 +3,7 @@
 //! Nothing here is a test. Each benchmark prints a table and writes its figures to `target/bench/<name>.json`.
 #![allow(clippy::disallowed_methods, reason = "a benchmark measures real time and waits for real processes")]
 
+mod bridge;
 mod ingest;
 mod process;
 
@@ -25,13 +26,20 @@ struct Arguments {
 enum Benchmark {
     /// Kafka to a committed lake, against a bare loop that only consumes, decodes and encodes.
     Ingest(ingest::Options),
-    /// The bare loop itself, as a process of its own.
+    /// MQTT and HTTP to Kafka, against a bare produce loop of the same records.
+    Bridge(bridge::Options),
+    /// The bare produce loop itself, as a process of its own.
+    #[command(hide = true)]
+    BareProduce(bridge::BareOptions),
+    /// The bare reading loop itself, as a process of its own.
     #[command(hide = true)]
     Ceiling(ingest::CeilingOptions),
 }
 
 fn main() -> Result<()> {
     match Arguments::parse().benchmark {
+        Benchmark::Bridge(options) => bridge::run(&options),
+        Benchmark::BareProduce(options) => bridge::run_bare(&options),
         Benchmark::Ingest(options) => ingest::run(&options),
         Benchmark::Ceiling(options) => ingest::run_ceiling(&options),
     }

@@ -59,6 +59,12 @@ impl Measured {
         Ok(is_running(id))
     }
 
+    /// CPU-seconds so far, of all its threads.
+    pub fn cpu_seconds(&mut self) -> Result<f64> {
+        self.look()?;
+        Ok(self.cpu_seconds)
+    }
+
     /// Sends `TERM`, `KILL` …
     pub fn signal(&self, name: &str) -> Result<()> {
         let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status()?;
@@ -98,6 +104,11 @@ fn cpu_seconds(id: u32) -> Option<f64> {
     let fields = stat_fields(id)?;
     let ticks = |index: usize| fields.get(index)?.parse::<f64>().ok();
     Some((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
+}
+
+/// CPU-seconds of this process so far.
+pub fn own_cpu_seconds() -> Option<f64> {
+    cpu_seconds(std::process::id())
 }
 
 fn is_running(id: u32) -> bool {
