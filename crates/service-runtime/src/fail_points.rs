@@ -14,7 +14,7 @@
 //! | `TRIBUTARY_LOSE_REPLY_EVERY` | every so many-th create and publish takes effect, but its answer is lost |
 
 /// All fail points. The ones of the log client have no prefix.
-pub const POINTS: [&str; 34] = [
+pub const POINTS: [&str; 45] = [
     "writer-before-assign",
     "writer-after-assign",
     "writer-before-fetch",
@@ -49,7 +49,21 @@ pub const POINTS: [&str; 34] = [
     "after-latest",
     "before-segment",
     "after-segment",
+    "bridge-before-receive",
+    "bridge-after-receive",
+    "bridge-before-produce",
+    "bridge-after-produce",
+    "bridge-before-kafka-ack",
+    "bridge-after-kafka-ack",
+    "bridge-before-puback",
+    "bridge-after-puback",
+    "bridge-http-before-produce",
+    "bridge-http-after-produce",
+    "bridge-http-before-answer",
 ];
+
+/// What the names of the bridge's points begin with; all others are the lake-writer's.
+pub const BRIDGE: &str = "bridge-";
 
 /// What stands on stderr before the process ends at a fail point; the name and the count follow.
 pub const MARK: &str = "killed at fail point";

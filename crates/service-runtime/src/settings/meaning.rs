@@ -1,7 +1,7 @@
 //! What types cannot say: names, ranges, and settings that do not fit together.
 use super::fault::SettingsFault;
 use super::units::{ByteSize, Duration};
-use super::{Places, Settings, TableConfig, registry};
+use super::{Places, Settings, TableConfig, bridge, registry};
 use std::collections::BTreeSet;
 use windowing::WindowSize;
 
@@ -25,6 +25,9 @@ pub(super) fn check(settings: &Settings, places: &Places, faults: &mut Vec<Setti
         registry::check(&mut checker, registry, places.line("schemas").is_some());
     }
     lake_writer(&mut checker, settings);
+    if let Some(bridge) = &settings.bridge {
+        bridge::check(&mut checker, bridge, settings.schema_registry.is_some());
+    }
     if settings.tables.is_empty() {
         checker.fault("tables", "there is no table", "name at least one, with its `topics`");
     }
@@ -62,6 +65,33 @@ impl Checker<'_> {
             self.fault(path, format!("`{value}` is too small"), format!("write at least {low}"));
         }
     }
+
+    pub(super) fn size(&mut self, path: &str, value: ByteSize, low: ByteSize, high: ByteSize) {
+        if value < low || value > high {
+            self.fault(path, format!("`{value}` is out of range"), format!("write {low} to {high}"));
+        }
+    }
+
+    /// The name of a process.
+    pub(super) fn instance(&mut self, path: &str, instance: &str) {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if instance.is_empty() {
+            let fix = "write a name that is unique and stable, such as `${HOSTNAME}`";
+            self.fault(path, "is not given and the host has no name", fix);
+        } else if !instance.chars().all(allowed) || instance.len() > 200 {
+            let what = format!("`{}` is no instance name", instance.escape_debug());
+            self.fault(path, what, "use at most 200 letters, digits, `.`, `_` and `-`");
+        }
+    }
+
+    /// The name of a Kafka topic.
+    pub(super) fn topic_name(&mut self, path: &str, topic: &str) {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if topic.is_empty() || topic.len() > MAX_TOPIC_NAME_BYTES || !topic.chars().all(allowed) || topic == "." || topic == ".." {
+            let what = format!("`{}` is no topic name", topic.escape_debug());
+            self.fault(path, what, "use at most 249 letters, digits, `.`, `_` and `-`");
+        }
+    }
 }
 
 fn lake(checker: &mut Checker<'_>, lake: &str) {
@@ -88,17 +118,7 @@ fn bootstrap_servers(checker: &mut Checker<'_>, servers: &str) {
 
 fn lake_writer(checker: &mut Checker<'_>, settings: &Settings) {
     let writer = &settings.lake_writer;
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if writer.instance.is_empty() {
-        checker.fault(
-            "lake_writer.instance",
-            "is not given and the host has no name",
-            "write a name that is unique and stable, such as `${HOSTNAME}`",
-        );
-    } else if !writer.instance.chars().all(allowed) || writer.instance.len() > 200 {
-        let what = format!("`{}` is no instance name", writer.instance.escape_debug());
-        checker.fault("lake_writer.instance", what, "use at most 200 letters, digits, `.`, `_` and `-`");
-    }
+    checker.instance("lake_writer.instance", &writer.instance);
     checker.duration("lake_writer.commit_interval", writer.commit_interval, Duration::from_millis(100), Duration::from_secs(3_600));
     checker.duration("lake_writer.shutdown_timeout", writer.shutdown_timeout, SECOND, Duration::from_secs(600));
     checker.duration("lake_writer.lost_file_after", writer.lost_file_after, SECOND, Duration::from_secs(86_400));
@@ -165,15 +185,11 @@ fn topics(checker: &mut Checker<'_>, name: &str, table: &TableConfig) {
     if !table.topics.iter().any(|topic| !topic.refused) {
         checker.fault(&at, "no topic with data is named", "write `topics: [name]`");
     }
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let mut seen = BTreeSet::new();
     for (index, topic) in table.topics.iter().enumerate() {
         let at = format!("{at}[{index}]");
         let topic = &topic.topic;
-        if topic.is_empty() || topic.len() > MAX_TOPIC_NAME_BYTES || !topic.chars().all(allowed) || topic == "." || topic == ".." {
-            let what = format!("`{}` is no topic name", topic.escape_debug());
-            checker.fault(&at, what, "use at most 249 letters, digits, `.`, `_` and `-`");
-        }
+        checker.topic_name(&at, topic);
         if !seen.insert(topic) {
             checker.fault(&at, format!("topic `{topic}` is named twice"), "remove one");
         }

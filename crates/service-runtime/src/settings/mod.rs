@@ -3,18 +3,26 @@
 //! Loading is a pipeline, and each stage reports all faults that it finds: the YAML text becomes a tree with lines (`document`), the
 //! tree is walked against the JSON Schema of the types below while `${NAME}` is replaced in text leaves (`shape`), the faultless part
 //! becomes [`Settings`], and these are checked for what types cannot say (`meaning`).
+mod bridge;
+mod bridge_http;
+mod bridge_mqtt;
 mod document;
 mod environment;
 mod fault;
 mod meaning;
 mod reference;
 mod registry;
+mod route_filter;
 mod shape;
 mod table;
 mod units;
 
+pub use bridge::{BridgeSettings, EpochSetting, KeepUnknown, PayloadFormat, RouteSettings, SegmentField, UnknownFieldsSetting};
+pub use bridge_http::{HttpLimits, HttpSettings, HttpTls, HttpTlsFiles, HttpTopicSettings};
+pub use bridge_mqtt::{MqttAddress, MqttSettings, MqttVersion};
 pub use fault::{SettingsError, SettingsFault};
 pub use registry::{SchemaRegistrySettings, Secret};
+pub use route_filter::{RouteFilter, Segment};
 pub use shape::closest;
 pub use table::{KAFKA_TIMESTAMP, StartFrom, TableConfig, Tombstones, TopicSettings};
 pub use units::{ByteSize, Duration};
@@ -53,6 +61,9 @@ pub struct Settings {
     /// The lake-writer.
     #[serde(skip_serializing)]
     pub lake_writer: LakeWriterSettings,
+    /// The bridge, where one runs. Example: `{mqtt: {url: "mqtt://localhost"}, routes: [{filter: "devices/{device_id}/telemetry", topic: telemetry}]}`.
+    #[serde(skip_serializing)]
+    pub bridge: Option<BridgeSettings>,
     /// Where the settings were loaded from, as a whole path: messages print it in the commands that they propose.
     #[serde(skip)]
     pub file: PathBuf,
@@ -141,6 +152,7 @@ impl Default for Settings {
             admin: SocketAddr::from(([127, 0, 0, 1], 9464)),
             tables: BTreeMap::new(),
             lake_writer: LakeWriterSettings::default(),
+            bridge: None,
             file: PathBuf::new(),
         }
     }
@@ -252,10 +264,14 @@ impl Settings {
             let first = table.topics.iter().find(|topic| !topic.refused).or(table.topics.first());
             table.subject = first.map(|topic| format!("{}-value", topic.topic)).unwrap_or_default();
         }
+        let bridge = self.bridge.as_mut().map(|bridge| {
+            bridge.fill_defaults();
+            &mut bridge.instance
+        });
         let writer = &mut self.lake_writer;
-        if writer.instance.is_empty() {
+        for instance in [Some(&mut writer.instance), bridge].into_iter().flatten().filter(|instance| instance.is_empty()) {
             let host = lookup("HOSTNAME").or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok());
-            writer.instance = host.map(|name| name.trim().to_owned()).unwrap_or_default();
+            *instance = host.map(|name| name.trim().to_owned()).unwrap_or_default();
         }
         if writer.shards == 0 {
             let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -268,6 +284,9 @@ impl Settings {
         self.schemas = folder.join(&self.schemas);
         if let Some(registry) = &mut self.schema_registry {
             registry.resolve_paths(folder);
+        }
+        if let Some(bridge) = &mut self.bridge {
+            bridge.resolve_paths(folder);
         }
         self.lake = folder.join(&self.lake).to_string_lossy().into_owned();
     }

@@ -21,6 +21,14 @@ pub(super) fn markdown(schema: &Value) -> String {
         ("tables.<name>", &schema["$defs"]["TableConfig"]),
         ("tables.<name>.topics[]", &schema["$defs"]["TopicOptions"]),
         ("lake_writer", &schema["$defs"]["LakeWriterSettings"]),
+        ("bridge", &schema["$defs"]["BridgeSettings"]),
+        ("bridge.mqtt", &schema["$defs"]["MqttSettings"]),
+        ("bridge.routes[]", &schema["$defs"]["RouteSettings"]),
+        ("bridge.routes[].fields.<field>", &schema["$defs"]["SegmentField"]),
+        ("bridge.http", &schema["$defs"]["HttpSettings"]),
+        ("bridge.http.tls", &schema["$defs"]["HttpTlsFiles"]),
+        ("bridge.http.topics.<name>", &schema["$defs"]["HttpTopicSettings"]),
+        ("bridge.http.limits", &schema["$defs"]["HttpLimits"]),
     ];
     for (path, section) in sections {
         let title = if path.is_empty() { "The file".to_owned() } else { format!("`{path}`") };

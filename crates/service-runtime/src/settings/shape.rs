@@ -138,6 +138,12 @@ impl<'a> Walk<'a> {
     }
 
     fn constant(&mut self, constants: &[&str], node: &Node, path: &str) -> Option<Value> {
+        // Versions look like numbers: `5` means `"5"` where that is a value of the setting.
+        if let Kind::Integer(number) = &node.kind
+            && let Some(constant) = constants.iter().find(|constant| **constant == number.to_string())
+        {
+            return Some(Value::from(*constant));
+        }
         let Kind::Text(raw) = &node.kind else {
             self.fault(
                 path,
@@ -195,7 +201,7 @@ impl<'a> Walk<'a> {
             self.fault(path, node.line, format!("`{raw}` is not `{value}`"), None);
             return None;
         }
-        let name = if path == "admin" { "SocketAddr" } else { name };
+        let name = if matches!(path, "admin" | "bridge.http.listen") { "SocketAddr" } else { name };
         if let Err((what, suggestion)) = parse_leaf(name, &text) {
             // The text of a variable may be a secret: show the reference in its place.
             let what = if from_environment { what.replace(&text, raw) } else { what };
