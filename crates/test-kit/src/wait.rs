@@ -26,7 +26,7 @@ pub fn wait_for<T>(deadline: Duration, what: &str, probe: impl FnMut() -> Option
 }
 
 /// Waits until `probe` gives a value; `None` after the deadline.
-pub(crate) fn try_wait_for<T>(deadline: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
+pub fn try_wait_for<T>(deadline: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
     let started = Instant::now();
     loop {
         if let Some(value) = probe() {

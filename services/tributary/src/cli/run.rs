@@ -13,4 +13,6 @@ pub struct RunArgs {
 pub enum Service {
     /// Kafka to lake
     LakeWriter,
+    /// Devices over MQTT and clients over HTTP to Kafka
+    Bridge,
 }

@@ -1,5 +1,8 @@
 //! `tributary run`: builds a service's components, runs it until it is asked to stop, and turns how it ended into an exit code.
+mod bridging;
 mod metrics;
+
+pub use bridging::bridge;
 
 use crate::cli::{GlobalArgs, RunArgs, Service};
 use crate::context::Context;
@@ -21,10 +24,10 @@ use std::sync::Arc;
 use table_log::TableName;
 use tokio::net::TcpListener;
 
-/// Begins logging for commands: only what a person must know.
+/// Begins logging for commands: only what a person must know. The demo's MQTT broker tells of every client that leaves.
 pub fn start_quiet_telemetry(global: &GlobalArgs) {
     // A malformed filter must not keep a command from its work; `run` refuses it.
-    let _ = telemetry::init(global.log_format.into(), "warn");
+    let _ = telemetry::init(global.log_format.into(), "warn,rumqttd=off");
 }
 
 /// Runs the command.
@@ -44,6 +47,7 @@ pub async fn run(args: &RunArgs, global: &GlobalArgs) -> anyhow::Result<ExitCode
     tracing::info!(service = ?args.service, version = env!("CARGO_PKG_VERSION"), admin = %settings.admin, lake = settings.lake, "starting");
     let exit = match args.service {
         Service::LakeWriter => lake_writer(&settings, registry, health, shutdown).await,
+        Service::Bridge => bridge(&settings, registry, health, shutdown).await,
     };
     ended.trigger();
     if let Ok(Err(error)) = serving.await {
