@@ -1,8 +1,10 @@
 //! The demo's folder: `tributary.yaml`, `schemas/` and `lake/`, so that every other command works on it.
+use super::fleet;
 use crate::output::{Failure, Output};
 use anyhow::Context as _;
 use std::{
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -12,24 +14,37 @@ const MARKER: &str = ".tributary-demo";
 const SCHEMA: &str = include_str!("../../../../schemas/weather/v1.avsc");
 
 /// What the demo's settings file depends on.
-#[derive(Debug)]
-pub(super) struct Plan<'a> {
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
     /// Bootstrap servers.
-    pub kafka: &'a str,
-    /// The topic to read.
-    pub topic: &'a str,
+    pub kafka: String,
+    /// The weather stations' topic.
+    pub weather: String,
+    /// The devices' topic.
+    pub telemetry: String,
+    /// The MQTT broker's address; `None`: no devices.
+    pub mqtt: Option<SocketAddr>,
+}
+
+impl Plan {
+    /// The devices' topic and that of their refused records.
+    pub(super) fn telemetry_topics(&self) -> [String; 2] {
+        [self.telemetry.clone(), format!("{}.refused", self.telemetry)]
+    }
 }
 
 /// Makes the folder, replacing one of an earlier demo. Returns the path of its settings file.
 ///
 /// # Errors
 /// A folder that is not empty and that no demo made is refused, untouched.
-pub(super) fn prepare(dir: &Path, plan: &Plan<'_>, output: Output) -> anyhow::Result<PathBuf> {
+pub(super) fn prepare(dir: &Path, plan: &Plan, output: Output) -> anyhow::Result<PathBuf> {
     clear(dir, output)?;
-    fs::create_dir_all(dir.join("schemas/weather")).with_context(|| format!("create `{}`", dir.display()))?;
-    fs::create_dir_all(dir.join("lake")).with_context(|| format!("create `{}`", dir.join("lake").display()))?;
+    for folder in ["schemas/weather", "schemas/telemetry", "lake"] {
+        fs::create_dir_all(dir.join(folder)).with_context(|| format!("create `{}`", dir.join(folder).display()))?;
+    }
     write(&dir.join(MARKER), "made by `tributary demo`, which may replace this folder\n")?;
     write(&dir.join("schemas/weather/v1.avsc"), SCHEMA)?;
+    write(&dir.join("schemas/telemetry/v1.avsc"), fleet::SCHEMA)?;
     let settings = dir.join("tributary.yaml");
     write(&settings, &settings_text(plan))?;
     Ok(settings)
@@ -56,8 +71,9 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     fs::write(path, text).with_context(|| format!("write `{}`", path.display()))
 }
 
-fn settings_text(plan: &Plan<'_>) -> String {
-    format!(
+fn settings_text(plan: &Plan) -> String {
+    let (kafka, weather) = (&plan.kafka, &plan.weather);
+    let mut text = format!(
         "# Settings of the demo. Every other command works with them: tributary -s <this file> sql \"…\"
 lake: lake
 schemas: schemas
@@ -72,15 +88,44 @@ lake_writer:
 tables:
   weather:
     topics:
-      - {topic}
+      - {weather}
     subject: weather
     event_time: time_hour
     window: 1d
     # The observations are old: no kafka_partition is idle by today's clock.
     idle_timeout: none
-",
-        kafka = plan.kafka,
-        topic = plan.topic
+"
+    );
+    if let Some(mqtt) = plan.mqtt {
+        text.push_str(&devices_text(plan, mqtt));
+    }
+    text
+}
+
+fn devices_text(plan: &Plan, mqtt: SocketAddr) -> String {
+    let telemetry = &plan.telemetry;
+    format!(
+        "  telemetry:
+    topics:
+      - {telemetry}
+      # What the bridge refused goes to quarantine.
+      - {telemetry}.refused
+    subject: telemetry
+    event_time: measured_at
+    # A day passes in seconds: no kafka_partition is idle by today's clock, and devices are out of reach for up to eight hours.
+    idle_timeout: none
+    allowed_lateness: 12h
+bridge:
+  instance: demo
+  mqtt:
+    # The broker was part of the demo and ended with it.
+    url: mqtt://{mqtt}
+    connections: 1
+  routes:
+    - filter: \"devices/{{device_id}}/telemetry\"
+      topic: {telemetry}
+      subject: telemetry
+"
     )
 }
 
@@ -89,21 +134,24 @@ mod tests {
     use super::*;
     use crate::output::Mode;
 
-    const PLAN: Plan<'static> = Plan { kafka: "127.0.0.1:9092", topic: "weather" };
+    fn plan() -> Plan {
+        let mqtt = Some(SocketAddr::from(([127, 0, 0, 1], 1_883)));
+        Plan { kafka: "127.0.0.1:9092".to_owned(), weather: "weather".to_owned(), telemetry: "telemetry".to_owned(), mqtt }
+    }
 
     #[test]
     fn a_folder_of_an_earlier_demo_is_replaced_and_any_other_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let output = Output::new(Mode::Json);
-        let settings = prepare(folder.path(), &PLAN, output).unwrap();
+        let settings = prepare(folder.path(), &plan(), output).unwrap();
         let kept = folder.path().join("lake/kept");
         fs::write(&kept, "old").unwrap();
-        prepare(folder.path(), &PLAN, output).unwrap();
+        prepare(folder.path(), &plan(), output).unwrap();
         assert!(settings.is_file() && !kept.exists());
 
         let other = tempfile::tempdir().unwrap();
         fs::write(other.path().join("thesis.tex"), "years of work").unwrap();
-        let error = prepare(other.path(), &PLAN, output).unwrap_err();
+        let error = prepare(other.path(), &plan(), output).unwrap_err();
         assert!(error.to_string().contains("was not made by a demo"), "{error}");
         assert!(other.path().join("thesis.tex").is_file());
     }
@@ -111,8 +159,12 @@ mod tests {
     #[test]
     fn its_settings_have_no_fault() {
         let folder = tempfile::tempdir().unwrap();
-        let file = prepare(folder.path(), &PLAN, Output::new(Mode::Json)).unwrap();
+        let file = prepare(folder.path(), &plan(), Output::new(Mode::Json)).unwrap();
         let settings = service_runtime::settings::Settings::load(&file).unwrap_or_else(|error| panic!("{}", error.report()));
-        assert_eq!(settings.tables.keys().collect::<Vec<_>>(), ["weather"]);
+        assert_eq!(settings.tables.keys().collect::<Vec<_>>(), ["telemetry", "weather"]);
+        let route = &settings.bridge.expect("the devices come through the bridge").routes[0];
+        assert_eq!((route.topic.as_str(), route.filter.as_str()), ("telemetry", "devices/{device_id}/telemetry"));
+        let without = settings_text(&Plan { mqtt: None, ..plan() });
+        assert!(!without.contains("telemetry") && !without.contains("bridge"));
     }
 }

@@ -1,5 +1,6 @@
-//! `tributary demo`: a year of weather through Kafka into a lake, in one process.
+//! `tributary demo`: a year of weather through Kafka, and a day of devices through MQTT and the bridge, into a lake, in one process.
 mod feed;
+mod fleet;
 mod folder;
 mod summary;
 mod weather;
@@ -11,6 +12,8 @@ use crate::{
 };
 use anyhow::Context as _;
 use feed::{Feed, Sent, taken};
+use fleet::{Devices, Published};
+use folder::Plan;
 use kafka_io::{Admin, KafkaConfig, MockBroker, Security};
 use lake_store::TableLog;
 use service_runtime::{admin::Health, shutdown::Shutdown};
@@ -23,6 +26,8 @@ use tokio::{
 use weather::{Observation, STATIONS};
 
 const TABLE: &str = "weather";
+/// kafka_partitions of the devices' topic.
+const TELEMETRY_PARTITIONS: i32 = 3;
 /// How long the lake-writer may take to commit what was sent last.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -30,7 +35,10 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 struct Broker {
     config: KafkaConfig,
+    /// The weather stations' topic.
     topic: String,
+    /// The devices' topic.
+    telemetry: String,
     /// Lives as long as the demo.
     mock: Option<MockBroker>,
 }
@@ -38,52 +46,86 @@ struct Broker {
 /// Runs the demo.
 ///
 /// # Errors
-/// A folder that no demo made; a broker that cannot be reached; a lake-writer that stops.
+/// A folder that no demo made; a broker that cannot be reached; a service that stops.
 pub async fn run(args: &DemoArgs, output: Output) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let broker = Broker::start(args)?;
-    let plan = folder::Plan { kafka: &broker.config.bootstrap_servers, topic: &broker.topic };
+    let devices = if args.devices > 0 { Some(Devices::start(args.devices, args.seed)?) } else { None };
+    let plan = Plan {
+        kafka: broker.config.bootstrap_servers.clone(),
+        weather: broker.topic.clone(),
+        telemetry: broker.telemetry.clone(),
+        mqtt: devices.as_ref().map(Devices::bridge_address),
+    };
     let settings_file = folder::prepare(&args.dir, &plan, output)?;
     let context = Context::load(&settings_file, output)?;
-    output.note(&broker.introduction(&args.dir));
+    output.note(&broker.introduction(args));
 
     let observations = weather::observations()?;
-    let sent = replay(args, &context, &broker, &observations).await?;
-    let summary = summary::Summary::make(&context, sent.total(), started.elapsed()).await?;
+    let (sent, published) = replay(args, &context, (&broker, &plan), (&observations, devices)).await?;
+    let summary = summary::Summary::make(&context, (sent.total(), published), started.elapsed()).await?;
     summary.print(&context, &settings_file, broker.mock.is_none()).await
 }
 
 impl Broker {
     fn start(args: &DemoArgs) -> anyhow::Result<Self> {
-        let partitions = i32::try_from(STATIONS.len()).expect("there are three stations");
+        let stations = i32::try_from(STATIONS.len()).expect("there are three stations");
+        let (topic, telemetry, refused) = match args.kafka {
+            // Topics of its own: an earlier demo's records belong to an earlier demo's lake.
+            Some(_) => {
+                let name = |what: &str| format!("tributary_demo_{what}_{}", uuid::Uuid::now_v7().simple());
+                let telemetry = name(fleet::TABLE);
+                (name(TABLE), telemetry.clone(), format!("{telemetry}.refused"))
+            }
+            None => (TABLE.to_owned(), fleet::TABLE.to_owned(), format!("{}.refused", fleet::TABLE)),
+        };
+        let topics = [(&topic, stations), (&telemetry, TELEMETRY_PARTITIONS), (&refused, 1)];
+        let wanted = if args.devices > 0 { &topics[..] } else { &topics[..1] };
         if let Some(servers) = &args.kafka {
             let config = KafkaConfig { bootstrap_servers: servers.clone(), security: Security::Plaintext };
-            // A topic of its own: an earlier demo's records belong to an earlier demo's lake.
-            let topic = format!("tributary_demo_weather_{}", uuid::Uuid::now_v7().simple());
             let help =
                 || Failure::failed(format!("cannot create a topic on `{servers}`"), "check the address, and that topics may be created");
             // The observations are of 2013: with a retention by time the broker would delete them at once.
             let keep = [("retention.ms".to_owned(), "-1".to_owned())];
-            Admin::new(&config)?.create_topic(&topic, partitions, 1, &keep).with_context(help)?;
-            return Ok(Self { config, topic, mock: None });
+            let admin = Admin::new(&config)?;
+            for (topic, partitions) in wanted {
+                admin.create_topic(topic, *partitions, 1, &keep).with_context(help)?;
+            }
+            return Ok(Self { config, topic, telemetry, mock: None });
         }
         let mock = MockBroker::start()?;
-        mock.create_topic(TABLE, partitions)?;
+        for (topic, partitions) in wanted {
+            mock.create_topic(topic, *partitions)?;
+        }
         let config = KafkaConfig { bootstrap_servers: mock.bootstrap_servers(), security: Security::Plaintext };
-        Ok(Self { config, topic: TABLE.to_owned(), mock: Some(mock) })
+        Ok(Self { config, topic, telemetry, mock: Some(mock) })
     }
 
-    fn introduction(&self, dir: &std::path::Path) -> String {
+    fn introduction(&self, args: &DemoArgs) -> String {
+        let topics =
+            if args.devices > 0 { format!("topics {} and {}", self.topic, self.telemetry) } else { format!("topic {}", self.topic) };
         let kafka = match &self.mock {
             Some(_) => "librdkafka's mock cluster, inside this process (no real broker; `--kafka HOST:PORT` uses one)".to_owned(),
-            None => format!("topic {} on {} (it is kept: delete it when you are done)", self.topic, self.config.bootstrap_servers),
+            None => format!("{topics} on {} (kept: delete them when you are done)", self.config.bootstrap_servers),
         };
-        format!("Replaying 2013 of three weather stations, an observation an hour each.\n  Kafka  {kafka}\n  Lake   {}\n", dir.display())
+        let mut text = "Replaying 2013 of three weather stations, an observation an hour each.\n".to_owned();
+        if args.devices > 0 {
+            text.push_str(&format!(
+                "Simulating a day of {} devices over MQTT, a message in five minutes each (seed {}).\n  MQTT   rumqttd, inside this process\n",
+                args.devices, args.seed
+            ));
+        }
+        text + &format!("  Kafka  {kafka}\n  Lake   {}\n", args.dir.display())
     }
 }
 
-/// Runs the lake-writer and the feed side by side until everything sent is committed.
-async fn replay(args: &DemoArgs, context: &Context, broker: &Broker, observations: &[Observation]) -> anyhow::Result<Sent> {
+/// Runs the lake-writer, the feed and the devices side by side until everything sent is committed.
+async fn replay(
+    args: &DemoArgs,
+    context: &Context,
+    (broker, plan): (&Broker, &Plan),
+    (observations, devices): (&[Observation], Option<Devices>),
+) -> anyhow::Result<(Sent, Option<Published>)> {
     let shutdown = Shutdown::manual();
     let writer = {
         let (settings, shutdown) = (context.settings.clone(), shutdown.clone());
@@ -94,14 +136,21 @@ async fn replay(args: &DemoArgs, context: &Context, broker: &Broker, observation
     let log = context.log(&TableName(TABLE.to_owned()), true).await?;
     let (state_sender, state) = watch::channel(log.state());
     let (report, progress) = watch::channel(Sent::default());
-    let feed = Feed { kafka: broker.config.clone(), topic: broker.topic.clone(), limit: args.seconds.map(Duration::from_secs) };
-    let work = async {
+    let limit = args.seconds.map(Duration::from_secs);
+    let feed = Feed { kafka: broker.config.clone(), topic: broker.topic.clone(), limit };
+    let stations = async {
         let sent = feed.run(observations, state.clone(), &report).await?;
         drained(&sent, broker, state).await?;
         anyhow::Ok(sent)
     };
+    let fleet = async {
+        match devices {
+            Some(devices) => devices.run(context, plan, limit).await.map(Some),
+            None => Ok(None),
+        }
+    };
     let result = tokio::select! {
-        result = work => result,
+        result = async { tokio::try_join!(stations, fleet) } => result,
         result = follow(&log, state_sender, progress, broker, context.output) => Err(result),
     };
     shutdown.trigger();

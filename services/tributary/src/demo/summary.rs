@@ -1,8 +1,9 @@
 //! What the demo shows at its end: queries, the proof, and what to try next.
+use super::fleet::{self, Account, Line, Published};
 use crate::{
     cli::VerifyArgs,
     context::Context,
-    output::{Align, ExitCode},
+    output::{Align, ExitCode, Output},
     verify::{self, Report},
 };
 use anyhow::{Context as _, anyhow};
@@ -32,6 +33,13 @@ const QUERIES: [(&str, &str); 3] = [
     ),
 ];
 
+/// A question to the devices' table and its SQL.
+const DEVICES_QUERY: (&str, &str) = (
+    "The devices' day, by the hour",
+    "SELECT dt, hr, count(DISTINCT device_id) AS devices, count(*) AS rows, round(avg(temperature_c), 1) AS mean_c FROM telemetry \
+     GROUP BY dt, hr ORDER BY dt DESC, hr DESC LIMIT 6",
+);
+
 /// How the demo went.
 #[derive(Debug)]
 pub(super) struct Summary {
@@ -40,44 +48,133 @@ pub(super) struct Summary {
     quarantined: u64,
     seconds: f64,
     report: Report,
+    devices: Option<DevicesSummary>,
+}
+
+/// How it went for the devices.
+#[derive(Debug)]
+struct DevicesSummary {
+    devices: usize,
+    died: usize,
+    account: Account,
+    report: Report,
+}
+
+impl DevicesSummary {
+    async fn make(context: &Context, published: &Published) -> anyhow::Result<Self> {
+        let (devices, died) = published.devices();
+        let account = published.account(context).await?;
+        Ok(Self { devices, died, account, report: verified(context, fleet::TABLE).await? })
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let kinds = self.account.lines.iter().map(|line| {
+            let reason = line.kind.refused_as();
+            serde_json::json!({
+                "kind": line.kind.name(), "sent": line.sent, "rows": line.rows, "quarantined": line.quarantined, "reason": reason,
+            })
+        });
+        serde_json::json!({
+            "devices": self.devices,
+            "died": self.died,
+            "messages_sent": self.account.sent(),
+            "kinds": kinds.collect::<Vec<_>>(),
+            "surplus": self.account.surplus,
+            "agree": self.account.agrees(),
+            "violations": self.report.violations.len(),
+        })
+    }
+
+    /// What was sent, kind by kind, and where it ended.
+    fn print(&self, output: Output) {
+        output.line(&format!(
+            "What {} devices sent over MQTT, and where it ended ({} fell silent with an empty battery)\n",
+            self.devices, self.died
+        ));
+        let header = [
+            ("messages", Align::Left),
+            ("sent", Align::Right),
+            ("rows", Align::Right),
+            ("in quarantine", Align::Right),
+            ("reason", Align::Left),
+        ];
+        let lines = self.account.lines.iter();
+        let mut rows: Vec<Vec<String>> = lines
+            .map(|line| {
+                let numbers = [line.sent, line.rows, line.quarantined].map(|number| number.to_string());
+                let [sent, rows, quarantined] = numbers;
+                vec![line.kind.describe().to_owned(), sent, rows, quarantined, line.kind.refused_as().unwrap_or_default().to_owned()]
+            })
+            .collect();
+        let sum = |number: fn(&Line) -> u64| self.account.lines.iter().map(number).sum::<u64>().to_string();
+        rows.push(vec!["all".to_owned(), sum(|line| line.sent), sum(|line| line.rows), sum(|line| line.quarantined), String::new()]);
+        output.table(&header, rows);
+        output.line(match self.account.agrees() {
+            true => "\nThe sums agree: each message is in the lake once, or in quarantine with its reason.\n",
+            false => "\nTHE SUMS DO NOT AGREE.\n",
+        });
+    }
+}
+
+async fn verified(context: &Context, table: &str) -> anyhow::Result<Report> {
+    verify::verify(context, &VerifyArgs { table: table.to_owned(), deep: true, kafka: true, since: None }).await
 }
 
 impl Summary {
-    /// Counts rows by SQL and verifies the table with `--deep --kafka`.
-    pub(super) async fn make(context: &Context, records_sent: u64, elapsed: Duration) -> anyhow::Result<Self> {
+    /// Counts rows by SQL and verifies the tables with `--deep --kafka`.
+    pub(super) async fn make(
+        context: &Context,
+        (records_sent, published): (u64, Option<Published>),
+        elapsed: Duration,
+    ) -> anyhow::Result<Self> {
         let rows_in_lake = count(context, "weather").await?;
         let quarantined = count(context, "weather_quarantine").await?;
-        let report = verify::verify(context, &VerifyArgs { table: "weather".to_owned(), deep: true, kafka: true, since: None }).await?;
-        Ok(Self { records_sent, rows_in_lake, quarantined, seconds: elapsed.as_secs_f64(), report })
+        let devices = match &published {
+            Some(published) => Some(DevicesSummary::make(context, published).await?),
+            None => None,
+        };
+        let report = verified(context, "weather").await?;
+        Ok(Self { records_sent, rows_in_lake, quarantined, seconds: elapsed.as_secs_f64(), report, devices })
+    }
+
+    fn exit(&self) -> ExitCode {
+        let devices_went_well = |devices: &DevicesSummary| devices.account.agrees() && devices.report.violations.is_empty();
+        let well = self.report.violations.is_empty() && self.devices.as_ref().is_none_or(devices_went_well);
+        if well { ExitCode::Done } else { ExitCode::Violation }
     }
 
     /// Prints it and says how the process ends.
     pub(super) async fn print(&self, context: &Context, settings_file: &Path, real_broker: bool) -> anyhow::Result<ExitCode> {
         let violations = self.report.violations.len();
-        let exit = if violations == 0 { ExitCode::Done } else { ExitCode::Violation };
         if context.output.is_json() {
             context.output.json(&serde_json::json!({
                 "records_sent": self.records_sent,
                 "rows_in_lake": self.rows_in_lake,
                 "quarantined": self.quarantined,
                 "violations": violations,
+                "telemetry": self.devices.as_ref().map(DevicesSummary::json),
                 "seconds": self.seconds,
                 "real_broker": real_broker,
                 "settings": settings_file,
             }))?;
-            return Ok(exit);
+            return Ok(self.exit());
         }
-        for (question, sql) in QUERIES {
+        let devices_query = self.devices.as_ref().map(|_| DEVICES_QUERY);
+        for (question, sql) in QUERIES.into_iter().chain(devices_query) {
             context.output.line(&format!("{question}\n  {sql}\n"));
             print_rows(context, &crate::sql::query(context, sql).await?)?;
         }
+        if let Some(devices) = &self.devices {
+            devices.print(context.output);
+            verify::print(&devices.report, context)?;
+        }
         verify::print(&self.report, context)?;
         context.output.line(&format!(
-            "\n{} records sent, {} rows in the lake, {} in quarantine, {} violations, {:.1} s",
+            "\n{} observations sent, {} rows in the lake, {} in quarantine, {} violations, {:.1} s",
             self.records_sent, self.rows_in_lake, self.quarantined, violations, self.seconds
         ));
-        context.output.line(&next_steps(settings_file, real_broker));
-        Ok(exit)
+        context.output.line(&next_steps(settings_file, real_broker, self.devices.is_some()));
+        Ok(self.exit())
     }
 }
 
@@ -105,7 +202,7 @@ fn print_rows(context: &Context, batches: &[RecordBatch]) -> anyhow::Result<()> 
     Ok(())
 }
 
-fn next_steps(settings_file: &Path, real_broker: bool) -> String {
+fn next_steps(settings_file: &Path, real_broker: bool, devices: bool) -> String {
     let program = std::env::args().next().unwrap_or_else(|| "tributary".to_owned());
     let settings = settings_file.display();
     let kafka = if real_broker { " --kafka" } else { "" };
@@ -115,6 +212,9 @@ fn next_steps(settings_file: &Path, real_broker: bool) -> String {
   {program} -s {settings} verify weather --deep{kafka}
   {program} -s {settings} inspect 2"
     );
+    if devices {
+        text.push_str(&format!("\n  {program} -s {settings} quarantine show telemetry --reason conflicting_field --limit 1"));
+    }
     if !real_broker {
         text.push_str(&format!("\n  {program} demo --kafka HOST:PORT      the same on a real broker"));
     }
