@@ -120,7 +120,7 @@ fn while_kafka_is_away_memory_is_flat_and_nothing_acknowledged_is_lost() {
 
 #[test]
 fn a_full_queue_is_told_at_once_and_empties_by_itself() {
-    let mut server = KafkaServer::start(&[]).expect("a broker of its own");
+    let server = KafkaServer::start(&[]).expect("a broker of its own");
     let options =
         Options { bridge: "queue_bytes: 4MiB, unavailable_after: 10m,", http: "limits: {request_timeout: 1s},", ..Options::default() };
     let scene = Scene::start(&server, &options);

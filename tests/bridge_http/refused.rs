@@ -49,7 +49,9 @@ fn bad_records_are_named_and_kept_and_their_neighbours_accepted() {
 #[test]
 fn a_single_object_and_a_scalar_are_refused_alike() {
     let scene = Scene::start(KafkaServer::shared(), &Options::default());
-    for (body, field) in [("{\"device_id\": 5, \"seq\": 1, \"value\": 1}", "device_id"), ("7", "row"), ("\"x\"", "row"), ("{}{}", "row")] {
+    for (body, field) in
+        [("{\"device_id\": 5, \"seq\": 1, \"value\": 1}", "device_id"), ("7", "row"), ("\"x\"", "row"), ("nonsense", "row")]
+    {
         let answer = scene.post(JSON, body);
         let result: Value = answer.json()["results"][0].clone();
         assert_eq!((answer.status, result["field"].as_str()), (400, Some(field)), "{body}: {}", answer.body);
