@@ -68,7 +68,15 @@ fn a_record_that_is_too_large_for_its_topic_is_refused_and_its_neighbours_are_no
     let options = Options { bridge: "linger: 500ms,".to_owned(), route: "fields: {},".to_owned(), ..Options::default() };
     let bridge = scene.bridge(kafka, &options);
     let payload = |id: &str| format!("{{\"device_id\": \"{id}\", \"seq\": 1, \"measured_at\": 0}}\n");
-    let long: String = (0..100_000_u32).map(|n| char::from(b'a' + u8::try_from(n.wrapping_mul(2_654_435_761) >> 8 & 0x0F).expect("small"))).collect();
+    let mut random = 88_172_645_463_325_252_u64;
+    let long: String = std::iter::repeat_with(|| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        char::from(b'a' + u8::try_from(random >> 32 & 0x0F).expect("small"))
+    })
+    .take(100_000)
+    .collect();
     scene.mosquitto.publish_lines("devices/long/telemetry", &payload(&long)).expect("the broker takes it");
     let mut expected = Vec::new();
     for n in 0..200 {

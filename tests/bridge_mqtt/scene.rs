@@ -7,7 +7,7 @@ use prometheus::{Registry, TextEncoder};
 use service_runtime::{clock::SystemClock, health::Health, settings::Settings, shutdown::Shutdown};
 use std::{path::PathBuf, sync::Arc, thread::JoinHandle, time::Duration};
 use tempfile::TempDir;
-use test_kit::{KafkaServer, MosquittoServer, unique_name, wait_for, wait_until};
+use test_kit::{KafkaServer, MosquittoServer, try_wait_for, unique_name, wait_until};
 use tokio::sync::oneshot;
 
 pub const LONG: Duration = Duration::from_secs(60);
@@ -59,10 +59,11 @@ impl Scene {
     pub fn start(&self, kafka: &KafkaServer, options: &Options) -> Bridge {
         let url = format!("url: 'mqtt://127.0.0.1:{}',", self.mosquitto.port());
         let mqtt = if options.mqtt.contains("url:") { options.mqtt.clone() } else { format!("{url} {}", options.mqtt) };
+        let instance = if options.bridge.contains("instance:") { "" } else { "instance: b," };
         let connections = if mqtt.contains("connections:") { "" } else { "connections: 2," };
         let text = format!(
             "lake: ./lake\nkafka: {{bootstrap_servers: '{}'}}\ntables: {{t: {{topics: [t]}}}}\nlake_writer: {{instance: w}}\n\
-             bridge: {{instance: b, {} mqtt: {{{mqtt} {connections} keep_alive: 5s}},\n\
+             bridge: {{{instance} {} mqtt: {{{mqtt} {connections} keep_alive: 5s}},\n\
              routes: [{{filter: 'devices/{{device_id}}/telemetry', topic: '{}', subject: telemetry, sent_at: measured_at, {}}}]}}\n",
             kafka.bootstrap_servers(),
             options.bridge,
@@ -94,18 +95,23 @@ impl Scene {
     pub fn wait_for_all(&self, kafka: &KafkaServer, expected: &[(String, i64)]) -> Vec<Stored> {
         let mut expected = expected.to_vec();
         expected.sort();
-        let mut last = -1;
-        wait_for(LONG, "all messages in kafka", || {
+        let (mut last, mut found) = (-1, Vec::new());
+        let records = try_wait_for(LONG, || {
             let count = self.count(kafka);
             if count == last || count < i64::try_from(expected.len()).expect("small") {
                 return None;
             }
             last = count;
             let records = self.stored(kafka);
-            let mut found: Vec<_> = records.iter().map(Stored::identity).collect();
+            found = records.iter().map(Stored::identity).collect();
             found.sort();
             found.dedup();
             (found == expected).then_some(records)
+        });
+        records.unwrap_or_else(|| {
+            let missing: Vec<_> = expected.iter().filter(|message| found.binary_search(message).is_err()).collect();
+            let (count, first) = (self.count(kafka), &missing[..missing.len().min(5)]);
+            panic!("{} of {} messages are missing, such as {first:?}, in {count} records", missing.len(), expected.len())
         })
     }
 

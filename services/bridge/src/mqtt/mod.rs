@@ -110,11 +110,10 @@ pub async fn run(components: MqttComponents) -> Result<(), BridgeError> {
     Ok(())
 }
 
-/// What one session may hold. With MQTT 5 the broker keeps to `receive_maximum`; with 3.1.1 its own limit counts, and only bytes are bounded.
+/// What one session may hold: its share of the queue.
 fn limits(settings: &BridgeSettings, mqtt: &MqttSettings) -> SessionLimits {
     let share = settings.queue_bytes.0 / u64::from(mqtt.connections.max(1));
-    let messages = (mqtt.version == MqttVersion::V5).then_some(mqtt.receive_maximum as usize);
-    SessionLimits { messages, bytes: share.max(mqtt.max_packet_bytes.0 * MIN_PACKETS_HELD) }
+    SessionLimits { bytes: share.max(mqtt.max_packet_bytes.0 * MIN_PACKETS_HELD) }
 }
 
 fn credentials(mqtt: &MqttSettings) -> Result<Option<(String, String)>, BridgeError> {

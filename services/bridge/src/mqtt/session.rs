@@ -29,9 +29,8 @@ const MESSAGE_OVERHEAD_BYTES: usize = 256;
 /// Bounds of what one session holds.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionLimits {
-    /// Messages that are not acknowledged; `None`: the broker alone limits them.
-    pub messages: Option<usize>,
-    /// Bytes of messages that are not settled.
+    /// Bytes of messages that are not settled. Their number is not bounded: brokers send more than `receive_maximum` when they resume a session
+    /// (Mosquitto 2.0 does), and a bridge that takes offence connects for ever.
     pub bytes: u64,
 }
 
@@ -116,7 +115,7 @@ impl Session {
             Received::New(token) => token,
             Received::Again => return Ok(()),
         };
-        if is_full || self.parts.limits.messages.is_some_and(|limit| self.acks.unacknowledged() > limit) {
+        if is_full {
             return Err(self.held_too_much());
         }
         self.parts.unacknowledged.inc();
