@@ -1,21 +1,33 @@
 //! Avro's binary primitives, written.
 
+/// Bytes of the longest integer.
+const MAX_LONG_BYTES: usize = 10;
+
 /// A zig-zag integer.
+#[inline]
 pub(crate) fn put_long(out: &mut Vec<u8>, value: i64) {
     let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
-    while rest >= 0x80 {
-        out.push(rest.to_le_bytes()[0] | 0x80);
-        rest >>= 7;
+    if rest < 0x80 {
+        return out.push(rest.to_le_bytes()[0]);
     }
-    out.push(rest.to_le_bytes()[0]);
+    let (mut bytes, mut length) = ([0; MAX_LONG_BYTES], 0);
+    while rest >= 0x80 {
+        bytes[length] = rest.to_le_bytes()[0] | 0x80;
+        rest >>= 7;
+        length += 1;
+    }
+    bytes[length] = rest.to_le_bytes()[0];
+    out.extend_from_slice(&bytes[..=length]);
 }
 
 /// A length or count.
+#[inline]
 pub(crate) fn put_count(out: &mut Vec<u8>, count: usize) {
     put_long(out, i64::try_from(count).expect("nothing in memory has 2^63 parts"));
 }
 
 /// Bytes with their length before them.
+#[inline]
 pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_count(out, bytes.len());
     out.extend_from_slice(bytes);

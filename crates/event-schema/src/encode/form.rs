@@ -1,5 +1,8 @@
 //! What a document is turned into: the shape with its names at hand, compiled once per schema.
-use super::options::{EncodeOptions, UnknownFields};
+use super::{
+    name_index::{NameIndex, NamePrint},
+    options::{EncodeOptions, UnknownFields},
+};
 use crate::{
     SchemaError,
     encode::binary::put_count,
@@ -61,13 +64,14 @@ pub(super) struct BranchForm {
 #[derive(Debug)]
 pub(super) struct RecordForm {
     pub members: Box<[MemberForm]>,
-    /// Indexes of the members, by name.
-    by_name: Box<[u16]>,
+    index: NameIndex,
 }
 
 #[derive(Debug)]
 pub(super) struct MemberForm {
     pub name: Box<str>,
+    /// Of the name.
+    pub print: NamePrint,
     pub form: Form,
     /// What is written when the document has no such member; `None`: it must have.
     pub missing: Option<Arc<[u8]>>,
@@ -91,11 +95,16 @@ impl RecordForm {
     /// The member with a name.
     #[inline]
     pub(super) fn find(&self, name: &str) -> Option<usize> {
-        let order = |index: &u16| {
-            let own = &*self.members[usize::from(*index)].name;
-            (own.len(), own).cmp(&(name.len(), name))
-        };
-        self.by_name.binary_search_by(order).ok().map(|at| usize::from(self.by_name[at]))
+        let print = NamePrint::of(name);
+        self.index.candidates(print).find(|index| self.members[*index].is_named(name, print))
+    }
+}
+
+impl MemberForm {
+    /// Whether it has this name.
+    #[inline]
+    pub(super) fn is_named(&self, name: &str, print: NamePrint) -> bool {
+        self.print == print && (print.is_whole() || *self.name == *name)
     }
 }
 
@@ -260,13 +269,8 @@ fn base_name(shape: &Shape) -> &'static str {
 impl RecordForm {
     pub(super) fn new(members: &[Member]) -> Self {
         let members: Box<[MemberForm]> = members.iter().map(MemberForm::new).collect();
-        let mut by_name: Vec<u16> =
-            (0..members.len()).map(|index| u16::try_from(index).expect("schemas have 10,000 fields at most")).collect();
-        by_name.sort_by_key(|index| {
-            let name = &*members[usize::from(*index)].name;
-            (name.len(), name)
-        });
-        Self { members, by_name: by_name.into() }
+        let index = NameIndex::new(members.iter().map(|member| member.print));
+        Self { members, index }
     }
 
     /// Gives the fields of the top level their roles.
@@ -333,6 +337,7 @@ impl MemberForm {
     fn new(member: &Member) -> Self {
         let form = Form::new(&member.ty);
         let missing = member.default.clone().or_else(|| form.null().map(Into::into));
-        Self { name: member.avro_name.as_str().into(), form, missing, role: Role::Document }
+        let print = NamePrint::of(&member.avro_name);
+        Self { name: member.avro_name.as_str().into(), print, form, missing, role: Role::Document }
     }
 }

@@ -100,7 +100,6 @@ impl<'a> Lexer<'a> {
         &self.text[start..self.at]
     }
 
-    #[inline(always)]
     fn space(&mut self) {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.byte() {
             self.at += 1;
@@ -110,17 +109,24 @@ impl<'a> Lexer<'a> {
     /// The first byte of the next token.
     #[inline(always)]
     pub(super) fn peek(&mut self) -> Walk<u8> {
-        self.space();
         match self.byte() {
-            Some(byte) => Ok(byte),
-            None => Err(self.fault("the document ends here, in its middle")),
+            Some(byte) if byte > b' ' => Ok(byte),
+            _ => self.peek_behind_space(),
         }
+    }
+
+    #[inline(never)]
+    fn peek_behind_space(&mut self) -> Walk<u8> {
+        self.space();
+        self.byte().ok_or_else(|| self.fault("the document ends here, in its middle"))
     }
 
     /// Takes the next token if it is this byte.
     #[inline(always)]
     pub(super) fn take(&mut self, byte: u8) -> bool {
-        self.space();
+        if self.byte().is_none_or(|next| next <= b' ') {
+            self.space();
+        }
         let found = self.byte() == Some(byte);
         self.at += usize::from(found);
         found

@@ -31,6 +31,7 @@ mod elements;
 mod fault;
 mod form;
 mod lexer;
+mod name_index;
 mod number;
 mod options;
 mod pass;

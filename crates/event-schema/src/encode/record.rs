@@ -3,6 +3,7 @@ use super::{
     fault::{EncodeError, Walk, joined, shortened},
     form::{Form, MemberForm, RecordForm, Role},
     lexer::Quoted,
+    name_index::NamePrint,
     options::{Conflict, UnknownFields},
     pass::Pass,
     room::{Kept, Slot},
@@ -34,9 +35,10 @@ impl<'a> Pass<'a, '_> {
             self.lexer.peek()?;
             let name_at = self.lexer.at;
             let quoted = self.lexer.name()?;
+            let name = quoted.text(&mut self.room.name);
             let found = match record.members.get(expected) {
-                Some(member) if !quoted.escaped && *member.name == *quoted.raw => Some(expected),
-                _ => record.find(quoted.text(&mut self.room.name)),
+                Some(member) if member.is_named(name, NamePrint::of(name)) => Some(expected),
+                _ => record.find(name),
             };
             match found.filter(|index| !matches!(record.members[*index].role, Role::Claim(_) | Role::Kept)) {
                 Some(index) => {

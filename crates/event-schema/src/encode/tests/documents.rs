@@ -168,6 +168,19 @@ fn names_that_stand_twice_are_refused() {
 }
 
 #[test]
+fn long_names_are_told_apart_by_their_middle() {
+    let names = ["temperature_of_inner_wall", "temperature_of_outer_wall", "temperature_of_other_wall"];
+    let fields: Vec<String> = names[..2].iter().map(|name| format!(r#"{{"name":"{name}","type":"int"}}"#)).collect();
+    let schema = format!(r#"{{"type":"record","name":"R","fields":[{}]}}"#, fields.join(","));
+    let encoder = AvroEncoder::new(&schema, 1).unwrap();
+    let document = |first: &str, second: &str| format!(r#"{{"{first}":1,"{second}":2}}"#);
+    assert_eq!(encoder.encode_json(document(names[0], names[1]).as_bytes()).unwrap()[5..], [2, 4]);
+    assert_eq!(encoder.encode_json(document(names[1], names[0]).as_bytes()).unwrap()[5..], [4, 2]);
+    let error = encoder.encode_json(document(names[2], names[1]).as_bytes()).unwrap_err();
+    assert_eq!((error.code, error.path.as_str()), (RefusalCode::UnknownField, names[2]));
+}
+
+#[test]
 fn unknown_fields_are_refused_ignored_or_kept() {
     let document = br#"{"x":{"y":[1,"a"]},"device":"d","place":{"lat":1,"alt":"\u0061"},"z":null}"#;
     let error = encode(EncodeOptions::default(), document).unwrap_err();
