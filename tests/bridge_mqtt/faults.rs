@@ -82,10 +82,16 @@ fn a_restarted_broker_keeps_what_it_had_for_the_bridge() {
         let mut expected = Vec::new();
         for round in 0..3 {
             expected.extend(scene.publish("d", round * 500..(round + 1) * 500));
+            let ends = bridge.metric("tributary_bridge_mqtt_disconnects_total").unwrap_or_default();
             scene.mosquitto.stop().expect("it stops in order");
             scene.mosquitto.restart().expect("it starts again");
+            // Mosquitto 2.0.11 has the sessions then, but forgets their shared subscriptions: what is published before the bridge subscribes
+            // again has no subscriber there.
+            wait_until(LONG, "the ends of both connections", || {
+                bridge.metric("tributary_bridge_mqtt_disconnects_total") >= Some(ends + 2.0)
+            });
+            bridge.wait_until_ready();
         }
-        bridge.wait_until_ready();
         expected.extend(scene.publish("d", 1_500..1_600));
         scene.wait_for_all(kafka, &expected);
         assert_eq!(bridge.metric("tributary_bridge_mqtt_sessions_lost_total"), Some(0.0), "{version}");

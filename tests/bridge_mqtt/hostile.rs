@@ -26,12 +26,17 @@ fn what_cannot_be_accepted_is_kept_with_reason_and_source() {
     let expected = scene.publish("good", 0..50);
     scene.wait_for_all(kafka, &expected);
     wait_until(LONG, "all refused records", || scene.refused(kafka).len() == hostile.len());
-    let mut found: Vec<_> = scene.refused(kafka).into_iter().map(|record| {
-        assert_eq!(record.header("tributary.source"), Some("mqtt"));
-        let of = |name: &str| record.header(name).unwrap_or_default().to_owned();
-        (of("tributary.mqtt_topic"), String::from_utf8(record.value.clone()).expect("text"), of("tributary.reason"))
-    }).collect();
-    let mut wanted: Vec<_> = hostile.iter().map(|(topic, payload, reason)| (topic.clone(), (*payload).to_owned(), (*reason).to_owned())).collect();
+    let mut found: Vec<_> = scene
+        .refused(kafka)
+        .into_iter()
+        .map(|record| {
+            assert_eq!(record.header("tributary.source"), Some("mqtt"));
+            let of = |name: &str| record.header(name).unwrap_or_default().to_owned();
+            (of("tributary.mqtt_topic"), String::from_utf8(record.value.clone()).expect("text"), of("tributary.reason"))
+        })
+        .collect();
+    let mut wanted: Vec<_> =
+        hostile.iter().map(|(topic, payload, reason)| (topic.clone(), (*payload).to_owned(), (*reason).to_owned())).collect();
     found.sort();
     wanted.sort();
     assert_eq!(found, wanted);

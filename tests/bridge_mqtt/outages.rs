@@ -61,7 +61,10 @@ fn a_record_that_is_too_large_for_its_topic_is_refused_and_its_neighbours_are_no
     let kafka = KafkaServer::shared();
     let scene = Scene::new(kafka, &[]);
     let topic = test_kit::unique_name("small");
-    kafka.admin().create_topic(&topic, crate::scene::PARTITIONS, 1, &[("max.message.bytes".to_owned(), "2000".to_owned())]).expect("create");
+    kafka
+        .admin()
+        .create_topic(&topic, crate::scene::PARTITIONS, 1, &[("max.message.bytes".to_owned(), "2000".to_owned())])
+        .expect("create");
     kafka.admin().create_topic(&format!("{topic}.refused"), 1, 1, &[]).expect("create");
     let scene = Scene { topic, ..scene };
     // A long wait makes large batches: each of them is over the topic's bound, its records are not.

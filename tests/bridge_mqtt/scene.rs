@@ -168,7 +168,9 @@ impl Bridge {
 
     pub fn wait_until_ready(&self) {
         let all = || self.metric("tributary_bridge_mqtt_connected_bool");
-        wait_until(LONG, "subscribed connections", || self.health.not_ready().is_empty() && all().is_some_and(|sum| sum >= self.connections()));
+        wait_until(LONG, "subscribed connections", || {
+            self.health.not_ready().is_empty() && all().is_some_and(|sum| sum >= self.connections())
+        });
     }
 
     fn connections(&self) -> f64 {

@@ -170,12 +170,7 @@ impl<H: DeliveryHandler> DeliveryProducer<H> {
     ///
     /// # Errors
     /// [`KafkaIoError::Misconfigured`] for properties that librdkafka refuses; [`KafkaIoError::Unavailable`] if there is no thread.
-    pub fn start(
-        config: &KafkaConfig,
-        queue_bytes: u64,
-        properties: &[(String, String)],
-        handler: Arc<H>,
-    ) -> Result<Self, KafkaIoError> {
+    pub fn start(config: &KafkaConfig, queue_bytes: u64, properties: &[(String, String)], handler: Arc<H>) -> Result<Self, KafkaIoError> {
         let config = delivery_config(config, queue_bytes, properties);
         let alone = Alone::<H>::default();
         let client = create(&config, &handler, Some(&alone))?;

@@ -56,15 +56,13 @@ impl TestAuthority {
     /// # Errors
     /// A file cannot be written.
     pub fn issue(&self, name: &str) -> Result<CertificateFiles> {
-        let mut params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).context("describe the certificate")?;
+        let mut params =
+            CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).context("describe the certificate")?;
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let key = KeyPair::generate().context("make a key")?;
         let certificate = params.signed_by(&key, &self.issuer).context("sign a certificate")?;
-        let files = CertificateFiles {
-            certificate: self.folder.join(format!("{name}.crt")),
-            key: self.folder.join(format!("{name}.key")),
-        };
+        let files = CertificateFiles { certificate: self.folder.join(format!("{name}.crt")), key: self.folder.join(format!("{name}.key")) };
         fs::write(&files.certificate, certificate.pem()).context("write the certificate")?;
         fs::write(&files.key, key.serialize_pem()).context("write the key")?;
         Ok(files)

@@ -146,7 +146,8 @@ impl State {
                     while Instant::now() < next_message {
                         thread::park_timeout(PAUSE);
                     }
-                    next_message = next_message.max(Instant::now() - Duration::from_secs(1)) + Duration::from_secs(1) / u32::try_from(rate).unwrap_or(u32::MAX);
+                    next_message = next_message.max(Instant::now() - Duration::from_secs(1))
+                        + Duration::from_secs(1) / u32::try_from(rate).unwrap_or(u32::MAX);
                 }
                 self.messages.fetch_add(1, Ordering::SeqCst);
             }

@@ -108,7 +108,10 @@ pub async fn run(settings: Settings, components: Components) -> Result<(), Bridg
     let outcome = both(sides, &shutdown).await;
     // Both sides have waited for what they must answer for: what is left was given up by who sent it.
     if !outbox.drained(LAST_DRAIN).await {
-        tracing::warn!(records = outbox.unsettled(), "kafka did not acknowledge all records in time; the bridge acknowledged none of these");
+        tracing::warn!(
+            records = outbox.unsettled(),
+            "kafka did not acknowledge all records in time; the bridge acknowledged none of these"
+        );
     }
     ended.trigger();
     let _ = background.await;
@@ -144,7 +147,8 @@ async fn show_state(outbox: &Outbox, unavailable_after: Duration, (metrics, heal
     loop {
         let stalled = outbox.stalled_for();
         metrics.state(stalled, outbox.all_blocked().len());
-        let why = stalled.filter(|stalled| *stalled > unavailable_after).map(|stalled| format!("no acknowledgement for {} s", stalled.as_secs()));
+        let why =
+            stalled.filter(|stalled| *stalled > unavailable_after).map(|stalled| format!("no acknowledgement for {} s", stalled.as_secs()));
         health.set_not_ready(KAFKA, why);
         tokio::select! {
             () = sleep(STATE_PERIOD) => {}

@@ -120,9 +120,18 @@ impl OutboxMetrics {
     fn new(r: &Registrar<'_>) -> Result<Self, Error> {
         Ok(Self {
             acknowledged: r.counter("tributary_bridge_acknowledged_total", "Records that all replicas in sync have")?,
-            acknowledged_refusals: r.counter("tributary_bridge_refused_by_kafka_total", "Records that Kafka does not accept, now in the refused topic")?,
-            ack_seconds: r.histogram("tributary_bridge_ack_seconds", "Time from taking a record to Kafka's acknowledgement", &ACK_SECONDS)?,
-            failed: r.counters("tributary_bridge_delivery_failures_total", "Failed deliveries, which are tried again or refused", &["fault"])?,
+            acknowledged_refusals: r
+                .counter("tributary_bridge_refused_by_kafka_total", "Records that Kafka does not accept, now in the refused topic")?,
+            ack_seconds: r.histogram(
+                "tributary_bridge_ack_seconds",
+                "Time from taking a record to Kafka's acknowledgement",
+                &ACK_SECONDS,
+            )?,
+            failed: r.counters(
+                "tributary_bridge_delivery_failures_total",
+                "Failed deliveries, which are tried again or refused",
+                &["fault"],
+            )?,
             full: r.counter("tributary_bridge_queue_full_total", "Times that a record found no room in the queue")?,
             waiting_bytes: r.gauge("tributary_bridge_waiting_bytes", "Bytes of records that Kafka has not acknowledged")?,
             stalled_seconds: r.number("tributary_bridge_stalled_seconds", "Time without any acknowledgement while records wait")?,
@@ -165,17 +174,40 @@ impl MqttMetrics {
             redelivered: r.counter("tributary_bridge_mqtt_redelivered_total", "Messages of these that the broker marks as sent before")?,
             accepted: r.counters("tributary_bridge_mqtt_accepted_total", "Messages that became records of their topic", &["topic"])?,
             refused: r.counters("tributary_bridge_mqtt_refused_total", "Messages that became refused records", &["topic", "reason"])?,
-            conflicts: r.counters("tributary_bridge_mqtt_conflicts_total", "Accepted messages that claimed another value than their topic", &["topic"])?,
+            conflicts: r.counters(
+                "tributary_bridge_mqtt_conflicts_total",
+                "Accepted messages that claimed another value than their topic",
+                &["topic"],
+            )?,
             dropped: r.counter("tributary_bridge_mqtt_dropped_total", "Messages of QoS 0 that found no room, as QoS 0 allows")?,
-            abandoned: r.counter("tributary_bridge_mqtt_abandoned_total", "Messages whose session was lost before they had a place in the queue; the broker sends them again")?,
+            abandoned: r.counter(
+                "tributary_bridge_mqtt_abandoned_total",
+                "Messages whose session was lost before they had a place in the queue; the broker sends them again",
+            )?,
             acknowledged: r.counter("tributary_bridge_mqtt_acknowledged_total", "Acknowledgements sent to the broker")?,
-            unacknowledged: r.gauges("tributary_bridge_mqtt_unacknowledged_count", "Messages that are not acknowledged yet", &["connection"])?,
-            connected: r.gauges("tributary_bridge_mqtt_connected_bool", "Whether the connection is there and subscribed", &["connection"])?,
+            unacknowledged: r.gauges(
+                "tributary_bridge_mqtt_unacknowledged_count",
+                "Messages that are not acknowledged yet",
+                &["connection"],
+            )?,
+            connected: r.gauges(
+                "tributary_bridge_mqtt_connected_bool",
+                "Whether the connection is there and subscribed",
+                &["connection"],
+            )?,
             connects: r.counters("tributary_bridge_mqtt_connects_total", "Tries to connect", &["outcome"])?,
             disconnects: r.counters("tributary_bridge_mqtt_disconnects_total", "Ends of connections", &["reason"])?,
-            sessions_lost: r.counter("tributary_bridge_mqtt_sessions_lost_total", "Reconnections for which the broker no longer had the session")?,
-            age_seconds: r.histogram("tributary_bridge_mqtt_age_seconds", "Age of messages when they arrive, where the time of sending is known", &AGE_SECONDS)?,
-            newest_age_seconds: r.number("tributary_bridge_mqtt_newest_age_seconds", "Age of the message that arrived last, where the time of sending is known")?,
+            sessions_lost: r
+                .counter("tributary_bridge_mqtt_sessions_lost_total", "Reconnections for which the broker no longer had the session")?,
+            age_seconds: r.histogram(
+                "tributary_bridge_mqtt_age_seconds",
+                "Age of messages when they arrive, where the time of sending is known",
+                &AGE_SECONDS,
+            )?,
+            newest_age_seconds: r.number(
+                "tributary_bridge_mqtt_newest_age_seconds",
+                "Age of the message that arrived last, where the time of sending is known",
+            )?,
         })
     }
 
@@ -256,7 +288,11 @@ impl SchemaMetrics {
     fn new(r: &Registrar<'_>) -> Result<Self, Error> {
         Ok(Self {
             ids: r.gauges("tributary_bridge_schema_id", "Schema that records of the topic are checked against", &["topic"])?,
-            failures: r.counters("tributary_bridge_schema_failures_total", "Times that a topic's newest schema could not be had or used", &["topic"])?,
+            failures: r.counters(
+                "tributary_bridge_schema_failures_total",
+                "Times that a topic's newest schema could not be had or used",
+                &["topic"],
+            )?,
         })
     }
 

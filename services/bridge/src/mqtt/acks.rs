@@ -233,15 +233,14 @@ mod tests {
                 match next(4) {
                     0 | 1 => {
                         let packet_id = u16::try_from(1 + next(5)).expect("small");
-                        if in_use.contains_key(&packet_id) {
-                            let again: u64 = in_use[&packet_id];
-                            assert_eq!(acks.received(Some(packet_id), true, again, 1), Received::Again, "seed {seed}");
-                        } else {
-                            serial += 1;
-                            in_use.insert(packet_id, serial);
-                            let Received::New(token) = acks.received(Some(packet_id), false, serial, 1) else { panic!("seed {seed}") };
-                            unsettled.push((token, serial));
+                        if let Some(again) = in_use.get(&packet_id) {
+                            assert_eq!(acks.received(Some(packet_id), true, *again, 1), Received::Again, "seed {seed}");
+                            continue;
                         }
+                        serial += 1;
+                        in_use.insert(packet_id, serial);
+                        let Received::New(token) = acks.received(Some(packet_id), false, serial, 1) else { panic!("seed {seed}") };
+                        unsettled.push((token, serial));
                     }
                     2 if !unsettled.is_empty() => {
                         let index = usize::try_from(next(unsettled.len() as u64)).expect("small");

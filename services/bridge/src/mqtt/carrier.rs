@@ -140,7 +140,10 @@ impl<'a, H: MqttHandle> Carrier<'a, H> {
         }
         if !session_present && !self.is_first {
             self.shared.metrics.session_lost();
-            tracing::warn!(connection = self.number, "the broker lost the session: what it held for this connection is gone or sent to others");
+            tracing::warn!(
+                connection = self.number,
+                "the broker lost the session: what it held for this connection is gone or sent to others"
+            );
         }
         self.shared.metrics.connect(if session_present { "resumed" } else { "new_session" });
         let filters = self.shared.router.subscriptions(&self.shared.settings.group);

@@ -15,7 +15,11 @@ use super::{
 };
 use crate::{error::BridgeError, metrics::MqttMetrics, outbox::Outbox};
 use event_schema::SchemaSource;
-use service_runtime::{clock::Clock, settings::{MqttAddress, MqttSettings}, shutdown::Shutdown};
+use service_runtime::{
+    clock::Clock,
+    settings::{MqttAddress, MqttSettings},
+    shutdown::Shutdown,
+};
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,

@@ -60,9 +60,15 @@ pub struct Preparer {
 /// How far a message came.
 enum Fate {
     /// The value is in `out`.
-    Encoded { value: Range<usize>, sent_at: Option<Range<usize>>, conflicts: bool },
+    Encoded {
+        value: Range<usize>,
+        sent_at: Option<Range<usize>>,
+        conflicts: bool,
+    },
     /// The payload is the value.
-    AsItIs { sent_at: Option<String> },
+    AsItIs {
+        sent_at: Option<String>,
+    },
     Refused(Refusal),
     Wait(String),
 }
@@ -102,13 +108,16 @@ impl Preparer {
             return refused(first, refusal, None);
         };
         let route = &router.routes[index];
-        if let Err(detail) = route.names.iter().zip(&values).try_for_each(|(name, value)| topic::check_segment(name, value, router.limits)) {
+        if let Err(detail) = route.names.iter().zip(&values).try_for_each(|(name, value)| topic::check_segment(name, value, router.limits))
+        {
             return refused(route, of_topic(detail), None);
         }
         let key = route.key.map(|index| values[index].as_bytes());
         let fate = match route.destination.current() {
             Err(why) => Fate::Wait(why),
-            Ok(_) if message.payload.len() > router.max_record_bytes => Fate::Refused(too_large(message.payload.len(), router.max_record_bytes)),
+            Ok(_) if message.payload.len() > router.max_record_bytes => {
+                Fate::Refused(too_large(message.payload.len(), router.max_record_bytes))
+            }
             Ok(codec) => match &codec.kind {
                 CodecKind::Json(_) => encode(route, &codec, &values, message, (room, out)),
                 CodecKind::Avro(_) => check(&mut checks[index], route, &codec, &values, (message, schemas)),

@@ -127,7 +127,8 @@ impl Session {
 
     fn held_too_much(&self) -> SessionEnd {
         let (messages, bytes) = (self.acks.unacknowledged(), self.acks.held_bytes());
-        let detail = format!("the broker sent {messages} messages with {bytes} bytes that are not acknowledged yet, more than the bridge holds");
+        let detail =
+            format!("the broker sent {messages} messages with {bytes} bytes that are not acknowledged yet, more than the bridge holds");
         SessionEnd { reason: EndReason::HeldTooMuch, detail }
     }
 

@@ -20,7 +20,8 @@ pub fn client_config(settings: &MqttSettings, uses_tls: bool) -> Result<Option<A
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| BridgeError::Bug { what: "configure TLS", detail: error.to_string() })?.with_root_certificates(roots);
+    let builder =
+        builder.map_err(|error| BridgeError::Bug { what: "configure TLS", detail: error.to_string() })?.with_root_certificates(roots);
     let mut config = match (&settings.cert_file, &settings.key_file) {
         (Some(cert_file), Some(key_file)) => {
             let chain = certificates("certificate", cert_file)?;

@@ -134,7 +134,8 @@ fn a_record_that_kafka_does_not_take_is_settled_as_refused() {
 fn held_records_keep_their_order_and_their_news() {
     let told = Arc::new(Told::default());
     let sent = |token| Sent { receipt: receipt(&told, token), bytes: 10, since: Instant::now(), refusal: None };
-    let new = |topic: &str, value: &str| NewRecord { topic: topic.to_owned(), value: Some(value.as_bytes().to_vec()), ..NewRecord::default() };
+    let new =
+        |topic: &str, value: &str| NewRecord { topic: topic.to_owned(), value: Some(value.as_bytes().to_vec()), ..NewRecord::default() };
     let mut held = Held::default();
     assert!(held.begin("a", "unknown"));
     held.push(new("a", "1"), sent(1));

@@ -45,7 +45,8 @@ pub async fn bridge(settings: &Settings, registry: Registry, health: Arc<Health>
 
 /// Registers the folder's newest schema of each subject that the bridge writes; waits for a registry in trouble.
 async fn register(settings: &BridgeSettings, folder: &Path, schemas: &RegistrySchemas, shutdown: &Shutdown) -> anyhow::Result<()> {
-    let found = SchemaFolder::load(folder).map_err(|faults| Failure::usage(faults.join("\n"), "correct the schemas that are registered"))?;
+    let found =
+        SchemaFolder::load(folder).map_err(|faults| Failure::usage(faults.join("\n"), "correct the schemas that are registered"))?;
     let http = settings.bridge.http.iter().flat_map(|http| http.topics.values().map(|topic| &topic.subject));
     let subjects: BTreeSet<&String> = settings.bridge.routes.iter().map(|route| &route.subject).chain(http).collect();
     for subject in subjects {

@@ -2,7 +2,9 @@ use super::super::{Settings, SettingsFault};
 use super::*;
 
 fn parse(bridge: &str) -> Result<BridgeSettings, Vec<SettingsFault>> {
-    let text = format!("lake: ./lake\nkafka: {{bootstrap_servers: \"a:1\"}}\ntables: {{t: {{topics: [t]}}}}\nlake_writer: {{instance: w}}\nbridge: {bridge}\n");
+    let text = format!(
+        "lake: ./lake\nkafka: {{bootstrap_servers: \"a:1\"}}\ntables: {{t: {{topics: [t]}}}}\nlake_writer: {{instance: w}}\nbridge: {bridge}\n"
+    );
     let lookup = |name: &str| (name == "HOSTNAME").then(|| "bridge-0".to_owned());
     let settings = Settings::parse("f", &text, &lookup).map_err(|error| error.faults)?.0;
     Ok(settings.bridge.expect("the file has a bridge"))
@@ -27,7 +29,10 @@ fn fields_and_unknown_fields_take_their_forms() {
     let route = "{filter: \"d/{id}/#\", topic: t, fields: {device: {segment: id, claimed_in: claimed}}, unknown_fields: {keep_in: extra}, epoch: millis}";
     let options = parse(&with_route(route)).expect("no faults").routes[0].encode_options();
     assert_eq!(options.supplied.len(), 1);
-    assert_eq!((options.supplied[0].field.as_str(), &options.supplied[0].conflict), ("device", &Conflict::KeepClaimedIn("claimed".to_owned())));
+    assert_eq!(
+        (options.supplied[0].field.as_str(), &options.supplied[0].conflict),
+        ("device", &Conflict::KeepClaimedIn("claimed".to_owned()))
+    );
     assert_eq!(options.unknown_fields, UnknownFields::KeepIn("extra".to_owned()));
     let none = parse(&with_route("{filter: \"d/{id}\", topic: t, fields: {}, unknown_fields: refuse}")).expect("no faults");
     assert!(none.routes[0].encode_options().supplied.is_empty());
@@ -46,7 +51,11 @@ fn faults_say_where_and_what_to_write() {
         (with_route("{filter: \"a/{x}\", topic: \"a/b\"}"), "bridge.routes[0].topic", "no topic name"),
         (with_route("{filter: \"a/{x}\", topic: t, key: y}"), "bridge.routes[0].key", "no name `y`"),
         (with_route("{filter: \"a/{x}\", topic: t, fields: {f: {segment: y}}}"), "bridge.routes[0].fields.f.segment", "no name `y`"),
-        (with_route("{filter: \"a/{x}\", topic: t, fields: {f: {segment: x, claimed_in: f}}}"), "bridge.routes[0].fields.f.claimed_in", "itself"),
+        (
+            with_route("{filter: \"a/{x}\", topic: t, fields: {f: {segment: x, claimed_in: f}}}"),
+            "bridge.routes[0].fields.f.claimed_in",
+            "itself",
+        ),
         (
             with_route("{filter: \"a/{x}\", topic: t, format: avro, fields: {f: {segment: x, claimed_in: g}}}"),
             "bridge.routes[0].fields.f.claimed_in",
@@ -54,9 +63,21 @@ fn faults_say_where_and_what_to_write() {
         ),
         (with_route("{filter: \"a/{x}\", topic: t, unknown_fields: keep}"), "bridge.routes[0].unknown_fields", "no value"),
         (with_route("{filter: \"a/{x}\", topic: t}, {filter: \"+/b\", topic: u}"), "bridge.routes[1].filter", "route 0 too"),
-        ("{queue_bytes: 1MiB, mqtt: {url: \"mqtt://localhost\"}, routes: [{filter: a, topic: t}]}".to_owned(), "bridge.queue_bytes", "out of range"),
-        ("{register_schemas: ./s, mqtt: {url: \"mqtt://localhost\"}, routes: [{filter: a, topic: t}]}".to_owned(), "bridge.register_schemas", "schema_registry"),
-        ("{instance: \"a/b\", mqtt: {url: \"mqtt://localhost\"}, routes: [{filter: a, topic: t}]}".to_owned(), "bridge.instance", "no instance name"),
+        (
+            "{queue_bytes: 1MiB, mqtt: {url: \"mqtt://localhost\"}, routes: [{filter: a, topic: t}]}".to_owned(),
+            "bridge.queue_bytes",
+            "out of range",
+        ),
+        (
+            "{register_schemas: ./s, mqtt: {url: \"mqtt://localhost\"}, routes: [{filter: a, topic: t}]}".to_owned(),
+            "bridge.register_schemas",
+            "schema_registry",
+        ),
+        (
+            "{instance: \"a/b\", mqtt: {url: \"mqtt://localhost\"}, routes: [{filter: a, topic: t}]}".to_owned(),
+            "bridge.instance",
+            "no instance name",
+        ),
     ] {
         let faults = parse(&bridge).expect_err(&bridge);
         assert!(faults.iter().any(|fault| fault.path == path && fault.what.contains(part)), "{bridge}: {faults:?}");

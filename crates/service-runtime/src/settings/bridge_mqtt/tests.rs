@@ -22,7 +22,9 @@ fn addresses_have_default_ports() {
         let settings = MqttSettings { url: url.to_owned(), ..MqttSettings::default() };
         assert_eq!(settings.address(), Ok(MqttAddress { tls, host: host.to_owned(), port }), "{url}");
     }
-    for url in ["", "localhost:1883", "http://a", "mqtt://", "mqtt://a:0", "mqtt://a:x", "mqtt://u:hunter2@a", "mqtt://[::1]:1", "mqtt://a/b"] {
+    for url in
+        ["", "localhost:1883", "http://a", "mqtt://", "mqtt://a:0", "mqtt://a:x", "mqtt://u:hunter2@a", "mqtt://[::1]:1", "mqtt://a/b"]
+    {
         let what = MqttSettings { url: url.to_owned(), ..MqttSettings::default() }.address().expect_err(url);
         assert!(!what.contains("hunter2"), "{what}");
     }

@@ -52,7 +52,8 @@ const GOOD: &[u8] = br#"{"measured_at": 1795237200000, "value": 1.5}"#;
 fn refused_as(preparer: &mut Preparer, message: &Message, header: &str) -> (String, RefusalCode, Option<String>) {
     match preparer.prepare(message, 77) {
         Prepared::Refused { record, code, .. } => {
-            let value = record.headers.iter().find(|(name, _)| name == header).map(|(_, value)| String::from_utf8_lossy(value).into_owned());
+            let value =
+                record.headers.iter().find(|(name, _)| name == header).map(|(_, value)| String::from_utf8_lossy(value).into_owned());
             assert_eq!(record.timestamp_ms, Some(77));
             (record.topic, code, value)
         }
@@ -77,7 +78,10 @@ fn a_claim_of_another_identity_is_refused_or_kept_beside() {
     let claims = br#"{"device_id": "d-2", "measured_at": 1795237200000}"#;
     let message = message(b"devices/d-1/telemetry", claims);
     let (topic, code, mqtt_topic) = refused_as(&mut preparer(ONE), &message, refused::MQTT_TOPIC);
-    assert_eq!((topic.as_str(), code, mqtt_topic.as_deref()), ("telemetry.refused", RefusalCode::ConflictingField, Some("devices/d-1/telemetry")));
+    assert_eq!(
+        (topic.as_str(), code, mqtt_topic.as_deref()),
+        ("telemetry.refused", RefusalCode::ConflictingField, Some("devices/d-1/telemetry"))
+    );
     let kept = "[{filter: \"devices/{id}/telemetry\", topic: telemetry, fields: {device_id: {segment: id, claimed_in: claimed}}}]";
     let mut kept = preparer(kept);
     let Prepared::Record { record, conflicts, .. } = kept.prepare(&message, 0) else { panic!("accepted") };

@@ -69,7 +69,8 @@ impl Scene {
         let (router, schemas) = routes(ROUTE);
         let preparer = Preparer::new(router, schemas, "b-0".to_owned());
         let unacknowledged = metrics.mqtt.unacknowledged(0);
-        let parts = SessionParts { outbox: Arc::clone(&outbox), clock: Arc::new(SystemClock), metrics: metrics.mqtt, unacknowledged, limits };
+        let parts =
+            SessionParts { outbox: Arc::clone(&outbox), clock: Arc::new(SystemClock), metrics: metrics.mqtt, unacknowledged, limits };
         let (session, settled) = Session::new(parts, preparer);
         Self { session, settled, outbox }
     }
