@@ -51,7 +51,7 @@ fn head(scene: &Scene, more: &str) -> String {
 #[test]
 fn bodies_are_bounded_whether_announced_or_not() {
     let scene = scene();
-    let long = "x".repeat(200 << 10);
+    let long = "x".repeat(100 << 10);
     let announced = scene.post(LINES, long.clone());
     assert_eq!((announced.status, announced.error().as_str()), (413, "too_large"), "{}", announced.body);
     let chunked = scene.posting(LINES, long).header("Transfer-Encoding: chunked").must();
@@ -63,6 +63,12 @@ fn bodies_are_bounded_whether_announced_or_not() {
     nothing_is_in_kafka(&scene);
     let announced_only = raw(&scene, &[head(&scene, "content-length: 99999999999\r\n").as_bytes()]);
     assert!(announced_only.starts_with("HTTP/1.1 413"), "{announced_only}");
+    let unread = vec![b'x'; 8 << 20];
+    let still_sending = raw(&scene, &[head(&scene, &format!("content-length: {}\r\n", unread.len())).as_bytes(), &unread]);
+    assert!(
+        still_sending.starts_with("HTTP/1.1 413"),
+        "the answer reaches a client that does not read before all is sent: {still_sending}"
+    );
     assert_eq!(scene.post(JSON, document(1, 1)).status, 200, "and it goes on");
 }
 

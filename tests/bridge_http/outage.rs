@@ -80,6 +80,8 @@ fn while_kafka_is_away_memory_is_flat_and_nothing_acknowledged_is_lost() {
     let away = Instant::now();
     wait_until(LONG, "answers of 503", || clients.count(503) >= 20);
     wait_until(LONG, "a process that is not ready", || !scene.health.not_ready().is_empty());
+    let told = scene.post(JSON, document(1, 1));
+    assert_eq!((told.status, told.error().as_str()), (503, "unavailable"), "at once, without taking the record: {}", told.body);
     let (before, accepted) = (resident_bytes(), clients.count(200));
     let mut highest = before;
     wait_until(AWAY + LONG, "the time away", || {
