@@ -332,3 +332,26 @@ async fn the_latest_version_of_a_subject() {
     let gone = registry.latest("gone").await.expect_err("not there");
     assert!(matches!(&gone, LatestError::Missing(text) if text.contains("`gone`")), "{gone}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_is_registered_or_not_taken_or_tried_again() {
+    let server = Server::start(|path| match path {
+        "/subjects/readings-value/versions" => json(200, &serde_json::json!({ "id": 45 })),
+        "/subjects/changed/versions" => error(409, 409),
+        "/subjects/faulty/versions" => error(422, 42_201),
+        "/subjects/locked/versions" => error(401, 40_101),
+        other => panic!("{other}"),
+    })
+    .await;
+    let registry = registry(&server.url);
+    assert_eq!(registry.register("readings-value", PLAIN).await, Ok(45));
+    let (_, head) = server.requests().remove(0);
+    assert!(head.starts_with("POST ") && head.contains(r#"\"name\":\"R\""#), "{head}");
+    for subject in ["changed", "faulty"] {
+        let refused = registry.register(subject, PLAIN).await.expect_err("not taken");
+        assert!(matches!(&refused, LatestError::Unusable(what) if what.contains(subject) && what.contains("said by the registry")), "{refused}");
+    }
+    assert!(matches!(registry.register("locked", PLAIN).await, Err(LatestError::Unavailable(_))));
+    server.stop().await;
+    assert!(matches!(registry.register("readings-value", PLAIN).await, Err(LatestError::Unavailable(_))));
+}

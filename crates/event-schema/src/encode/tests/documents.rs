@@ -121,6 +121,10 @@ fn values_that_do_not_fit_are_refused_with_path_and_place() {
     refused(r#"{"device":"d","n":1.0}"#, WrongType, "n", 18);
     refused(r#"{"device":"d","n":9223372036854775808}"#, WrongType, "n", 18);
     refused(r#"{"device":"d","n":{"a":[1]}}"#, WrongType, "n", 18);
+    // 2^64 + 5, of which the lower 64 bits are a small number.
+    refused(r#"{"device":"d","n":18446744073709551621}"#, WrongType, "n", 18);
+    let value = encode(EncodeOptions::default(), br#"{"device":"d","place":{"lat":18446744073709551621}}"#).unwrap();
+    assert!(value.windows(8).any(|bytes| bytes == 18_446_744_073_709_551_621.0_f64.to_le_bytes()));
     refused(r#"{"device":"d","place":{"lon":1}}"#, MissingField, "place.lat", 30);
     refused(r#"{"device":"d","place":{"lat":1e999}}"#, WrongType, "place.lat", 29);
     refused(r#"{"device":"d","list":[1,2,"3"]}"#, WrongType, "list[2]", 26);
@@ -200,6 +204,8 @@ fn unknown_fields_are_refused_ignored_or_kept() {
     let own = encode(options(UnknownFields::KeepIn("tags".to_owned())), br#"{"device":"d","tags":{"a":"b"}}"#).unwrap();
     let Value::Record(fields) = decoded(READING, &own) else { panic!() };
     assert_eq!(fields[4].1, Value::Map([("tags".to_owned(), text(r#"{"a":"b"}"#))].into()), "no document sets that field");
+    let alike = encode(options(UnknownFields::KeepIn("tags".to_owned())), br#"{"device":"d","place":{"lat":1,"alt":2},"place.alt":3}"#);
+    assert_eq!(alike.unwrap_err().code, RefusalCode::DuplicateField, "a name that looks like the path of another");
     let passed_over = EncodeOptions { passed_over: vec!["x".to_owned(), "z".to_owned()], ..EncodeOptions::default() };
     encode(passed_over, br#"{"x":[],"device":"d","z":1}"#).unwrap();
 }
