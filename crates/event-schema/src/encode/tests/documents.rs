@@ -173,7 +173,7 @@ fn names_that_stand_twice_are_refused() {
 
 #[test]
 fn long_names_are_told_apart_by_their_middle() {
-    let names = ["temperature_of_inner_wall", "temperature_of_outer_wall", "temperature_of_other_wall"];
+    let names = ["temperature_inner_of_wall", "temperature_outer_of_wall", "temperature_other_of_wall"];
     let fields: Vec<String> = names[..2].iter().map(|name| format!(r#"{{"name":"{name}","type":"int"}}"#)).collect();
     let schema = format!(r#"{{"type":"record","name":"R","fields":[{}]}}"#, fields.join(","));
     let encoder = AvroEncoder::new(&schema, 1).unwrap();
