@@ -15,12 +15,13 @@ use super::{
 };
 use crate::{error::BridgeError, metrics::MqttMetrics, outbox::Outbox};
 use event_schema::SchemaSource;
+use futures::FutureExt as _;
 use service_runtime::{
     clock::Clock,
     settings::{MqttAddress, MqttSettings},
     shutdown::Shutdown,
 };
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, sleep, sleep_until},
@@ -164,14 +165,15 @@ async fn one_session<C: MqttClient>(
     let mut stopping = pin!(shutdown.triggered());
     let mut alarm = pin!(sleep_until(carrier.deadline()));
     loop {
-        // The future is kept until it resolves: a client's `poll` must not be cancelled.
-        let mut next = pin!(raw.next());
+        // The future is kept until it resolves: a client's `poll` must not be cancelled. A client that panics on what a broker sends ends its
+        // session, not the process.
+        let mut next = pin!(AssertUnwindSafe(raw.next()).catch_unwind());
         let event = loop {
             if alarm.deadline() != carrier.deadline() {
                 alarm.as_mut().reset(carrier.deadline());
             }
             let woken = tokio::select! {
-                event = &mut next => Woken::Event(event),
+                event = &mut next => Woken::Event(event.unwrap_or_else(|_| Err(gave_up()))),
                 outcome = settled.recv() => Woken::Settled(outcome),
                 _ = retry.tick(), if carrier.session.has_parked() => Woken::Retry,
                 () = &mut stopping, if !carrier.is_ending() => Woken::Shutdown,
@@ -202,6 +204,10 @@ async fn one_session<C: MqttClient>(
         }
         carrier.advance();
     }
+}
+
+fn gave_up() -> SessionEnd {
+    SessionEnd { reason: EndReason::Protocol, detail: "the client library gave up on what the broker sent".to_owned() }
 }
 
 fn new_session(shared: &Shared, number: u32, options: &ConnectOptions) -> (Session, mpsc::UnboundedReceiver<Settled>) {
