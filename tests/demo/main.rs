@@ -64,7 +64,10 @@ fn the_lake_holds_the_observations_value_by_value() {
     let sent = check_devices(&summary);
     assert!(sent > 8_000, "{summary:#}");
     let kinds = summary["telemetry"]["kinds"].as_array().expect("a list of kinds");
-    assert!(kinds.len() == 8 && kinds.iter().all(|kind| kind["sent"].as_u64().is_some_and(|sent| sent > 0)), "every kind comes up: {summary:#}");
+    assert!(
+        kinds.len() == 8 && kinds.iter().all(|kind| kind["sent"].as_u64().is_some_and(|sent| sent > 0)),
+        "every kind comes up: {summary:#}"
+    );
     assert!(summary["telemetry"]["died"].as_u64().is_some_and(|died| died > 0), "{summary:#}");
     let found = count_devices(&folder);
     let by_reason = |kind: &Value| Some((kind["reason"].as_str()?.to_owned(), kind["sent"].clone()));

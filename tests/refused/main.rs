@@ -154,7 +154,7 @@ fn what_the_bridge_refused_is_in_quarantine_as_it_came() {
     let now = "2026-01-01T00:00:00Z";
     let lines = [
         // The first event time is far behind Kafka's timestamp: the lake-writer's own refusal, beside the bridge's.
-        format!(r#"{{"device":"d-1","measured_at":"1999-01-01T00:00:00Z","value":1}}"#),
+        r#"{"device":"d-1","measured_at":"1999-01-01T00:00:00Z","value":1}"#.to_owned(),
         r#"{"device":"d-2","measured_at":"#.to_owned(),
         format!(r#"{{"device":"d-3","measured_at":"{now}","value":"warm"}}"#),
         format!(r#"{{"device":"d-4","measured_at":"{now}","value":1,"value":2}}"#),

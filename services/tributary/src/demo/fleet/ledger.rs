@@ -75,8 +75,11 @@ mod tests {
         Fleet::simulate(20, 1, 1_790_000_000_000)
     }
 
+    /// Rows per (device, seq), and refused records per reason.
+    type Lake = (Vec<(String, i64, u64)>, Vec<(String, u64)>);
+
     /// A lake that has what was sent.
-    fn lake(fleet: &Fleet, sent: usize) -> (Vec<(String, i64, u64)>, Vec<(String, u64)>) {
+    fn lake(fleet: &Fleet, sent: usize) -> Lake {
         let mut rows: BTreeMap<(usize, i64), u64> = BTreeMap::new();
         let mut refused: BTreeMap<&str, u64> = BTreeMap::new();
         for message in &fleet.messages[..sent] {

@@ -34,14 +34,14 @@ pub(super) async fn publish(
     }
     let sent = tokio::select! {
         sent = send_due(fleet, &clients, (replay, limit), report) => sent?,
-        Some(failed) = connections.join_next() => return Err(failed.map_or_else(|error| anyhow!(error), |error| error)),
+        Some(failed) = connections.join_next() => return Err(failed.unwrap_or_else(|error| anyhow!(error))),
     };
     let all = u32::try_from(sent).context("count the messages")?;
     tokio::select! {
         taken = timeout(ACK_TIMEOUT, acknowledged.acquire_many(all)) => {
             let _ = taken.context("wait for the MQTT broker's acknowledgements")?;
         }
-        Some(failed) = connections.join_next() => return Err(failed.map_or_else(|error| anyhow!(error), |error| error)),
+        Some(failed) = connections.join_next() => return Err(failed.unwrap_or_else(|error| anyhow!(error))),
     }
     for client in clients {
         // Whoever does not listen any more is gone already.
