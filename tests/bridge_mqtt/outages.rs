@@ -50,6 +50,7 @@ fn a_topic_that_is_not_there_yet_keeps_its_messages_waiting() {
     let expected = scene.publish("d", 0..100);
     wait_until(Duration::from_secs(120), "a topic in trouble", || bridge.metric("tributary_bridge_blocked_topics_count") == Some(1.0));
     assert_eq!(bridge.metric("tributary_bridge_mqtt_acknowledged_total"), Some(0.0));
+    wait_until(LONG, "a process that is ready for other topics", || bridge.health.not_ready().is_empty());
     kafka.admin().create_topic(&scene.topic, crate::scene::PARTITIONS, 1, &[]).expect("create the topic");
     scene.wait_for_all(kafka, &expected);
     wait_until(LONG, "all acknowledgements", || bridge.metric("tributary_bridge_mqtt_acknowledged_total") == Some(100.0));

@@ -314,6 +314,8 @@ fn delivery_config(config: &KafkaConfig, queue_bytes: u64, properties: &[(String
         ("queue.buffering.max.messages".to_owned(), "10000000".to_owned()),
         ("queue.buffering.max.kbytes".to_owned(), (queue_bytes / 1024).clamp(1, 2_147_483_647).to_string()),
         ("linger.ms".to_owned(), "5".to_owned()),
+        // A topic that does not show up so soon fails its records, and their owner decides; librdkafka's 30 s would look like a cluster that is away.
+        ("topic.metadata.propagation.max.ms".to_owned(), "5000".to_owned()),
         // After an outage the cluster is found again within two seconds.
         ("reconnect.backoff.max.ms".to_owned(), "2000".to_owned()),
     ];

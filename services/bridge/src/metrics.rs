@@ -1,8 +1,8 @@
 //! Metrics of the bridge; those of its HTTP side are declared there. Labels are Kafka topics of the settings file, numbers of connections, and names
 //! from closed sets; never data.
 //!
-//! Live balance of MQTT: `received = accepted + refused + dropped + abandoned`, once nothing waits (`tributary_bridge_mqtt_*_total`); what
-//! was abandoned with a lost session comes again from the broker and is counted again.
+//! Live balance of MQTT: `received = accepted + refused` (`tributary_bridge_mqtt_*_total`), each counted when the message has a place in the
+//! queue; what was abandoned before with a lost session comes again from the broker.
 use crate::http::BridgeHttpMetrics;
 use kafka_io::Fault;
 use prometheus::{Error, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};

@@ -123,6 +123,8 @@ struct Deliveries {
     held: Mutex<Held>,
     /// Whether `held` has any.
     holding: AtomicBool,
+    /// How many `held` has.
+    held_records: AtomicU64,
     /// Something was settled.
     room: Notify,
     /// Something is held.
@@ -160,6 +162,7 @@ impl Outbox {
             began: Instant::now(),
             held: Mutex::default(),
             holding: AtomicBool::new(false),
+            held_records: AtomicU64::new(0),
             room: Notify::new(),
             wake: Notify::new(),
         });
@@ -213,6 +216,7 @@ impl Outbox {
             }
             Some(_) => {
                 held.push(record.to_new(), sent);
+                deliveries.held_records.fetch_add(1, Ordering::AcqRel);
                 Ok(())
             }
             None => {
@@ -236,10 +240,11 @@ impl Outbox {
         }
     }
 
-    /// Time without any acknowledgement while records wait for one; `None`: none wait.
+    /// Time without any acknowledgement while records wait for one; `None`: none wait, but for those of topics that Kafka takes nothing for, which
+    /// say nothing of the others.
     pub fn stalled_for(&self) -> Option<Duration> {
         let deliveries = &self.deliveries;
-        if deliveries.records.load(Ordering::Acquire) == 0 {
+        if deliveries.records.load(Ordering::Acquire) <= deliveries.held_records.load(Ordering::Acquire) {
             return None;
         }
         let progress = Duration::from_millis(deliveries.progress_ms.load(Ordering::Acquire));
@@ -307,6 +312,11 @@ impl Outbox {
             }
             let round = held.take();
             self.deliveries.holding.store(false, Ordering::Release);
+            let before = self.deliveries.held_records.swap(0, Ordering::AcqRel);
+            // Only these wait, and they are tried now: without an answer for long enough from now on, that is a stall.
+            if self.deliveries.records.load(Ordering::Acquire) <= before {
+                self.deliveries.progressed();
+            }
             round
         };
         for (record, sent) in round {
@@ -365,6 +375,7 @@ impl Deliveries {
             tracing::warn!(topic = record.topic, why, "kafka takes no records for a topic, they are held and sent again");
         }
         held.push(record, sent);
+        self.held_records.fetch_add(1, Ordering::AcqRel);
         self.holding.store(true, Ordering::Release);
         drop(held);
         self.wake.notify_one();

@@ -153,3 +153,20 @@ fn held_records_keep_their_order_and_their_news() {
     held.take();
     assert!(held.begin("a", "not allowed"));
 }
+
+#[test]
+fn records_of_a_topic_in_trouble_are_no_stall_of_the_others() {
+    let outbox = outbox(settings("127.0.0.1:1".to_owned(), 1 << 20, &[]));
+    let told = Arc::new(Told::default());
+    let topic = NewRecord { topic: "gone".to_owned(), ..NewRecord::default() };
+    assert!(outbox.deliveries.reserve(10));
+    let sent = Sent { receipt: receipt(&told, 1), bytes: 10, since: Instant::now(), refusal: None };
+    outbox.deliveries.hold(topic, sent, Some("unknown topic".to_owned()));
+    assert_eq!((outbox.unsettled(), outbox.stalled_for()), (1, None));
+    assert_eq!(outbox.blocked("gone").as_deref(), Some("unknown topic"));
+    outbox.submit(&record("other", b"x"), receipt(&told, 2)).expect("there is room");
+    assert!(outbox.stalled_for().is_some(), "this one waits for the cluster");
+    outbox.submit(&record("gone", b"x"), receipt(&told, 3)).expect("it waits behind the first");
+    assert_eq!(outbox.deliveries.lock_held().bytes("gone").map(|bytes| bytes > 10), Some(true));
+    wait_until(LONG, "a stall", || outbox.stalled_for().is_some_and(|stalled| stalled > Duration::from_millis(20)));
+}
