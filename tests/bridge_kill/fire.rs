@@ -14,6 +14,8 @@ const AWAY_MS: std::ops::Range<u64> = 0..3_000;
 /// Between events some records must have got through, or the next is not worth much; not for ever, as all may have come already.
 const PROGRESS: u64 = 500;
 const PROGRESS_WAIT: Duration = Duration::from_secs(20);
+/// Messages among which each connection gets enough to pass a fail point as often as it may take.
+const TO_A_POINT: u64 = 2_000;
 const SUBSCRIBED: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +43,8 @@ pub struct Fire {
     rng: StdRng,
     blows: Vec<Blow>,
     port: u16,
+    /// Messages that the devices may have published by now.
+    allowed: u64,
 }
 
 /// A message that is published before the first subscription reaches nobody; so the sessions must be there first.
@@ -60,7 +64,7 @@ impl Fire {
             blows.extend(std::iter::repeat_n(blow, times));
         }
         blows.shuffle(&mut rng);
-        Self { rng, blows, port: scene.mosquitto.port() }
+        Self { rng, blows, port: scene.mosquitto.port(), allowed: 0 }
     }
 
     /// Where devices publish.
@@ -69,24 +73,32 @@ impl Fire {
     }
 
     /// All blows, spread over the messages.
-    pub fn fight(mut self, scene: &mut Scene, fleet: &Fleet, messages: u64) -> Fought {
+    pub fn fight(mut self, scene: &mut Scene, fleet: &mut Fleet, messages: u64) -> Fought {
         let mut fought = Fought::default();
         let count = self.blows.len() as u64 + 1;
         for (number, blow) in (1..).zip(std::mem::take(&mut self.blows)) {
+            // A share of the messages is on its way when the blow falls.
+            self.allow(fleet, messages * (number + 1) / count);
             wait_until(Duration::from_secs(120), "the devices get on", || fleet.accepted() >= messages * number / count * 9 / 10);
             let before = scene.kafka_records();
             let _ = test_kit::try_wait_for(PROGRESS_WAIT, || (scene.kafka_records() >= before + PROGRESS).then_some(()));
             println!("{number}: {blow:?} at {} accepted, {} in Kafka", fleet.accepted(), scene.kafka_records());
-            self.strike(blow, scene, &mut fought);
+            self.strike(blow, (scene, fleet), &mut fought);
         }
+        fleet.allow(messages);
         fought
+    }
+
+    fn allow(&mut self, fleet: &mut Fleet, messages: u64) {
+        self.allowed = self.allowed.max(messages);
+        fleet.allow(self.allowed);
     }
 
     fn away(&mut self) {
         std::thread::park_timeout(Duration::from_millis(self.rng.random_range(AWAY_MS)));
     }
 
-    fn strike(&mut self, blow: Blow, scene: &mut Scene, fought: &mut Fought) {
+    fn strike(&mut self, blow: Blow, (scene, fleet): (&mut Scene, &mut Fleet), fought: &mut Fought) {
         match blow {
             Blow::Bridge => {
                 scene.kill_bridge();
@@ -97,6 +109,8 @@ impl Fire {
             Blow::Point(point) => {
                 scene.kill_bridge();
                 scene.start_bridge(Some(&format!("{point}:{}", self.rng.random_range(1..200_u32))));
+                // All that was allowed before may be in Kafka already.
+                self.allow(fleet, self.allowed + TO_A_POINT);
                 scene.wait_for_fail_point(point);
                 scene.start_bridge(None);
                 fought.bridge_kills += 2;

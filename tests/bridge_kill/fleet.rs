@@ -1,9 +1,9 @@
 //! Devices: an MQTT client that nobody here wrote, in a process of its own.
 use std::{
     collections::BTreeSet,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -21,28 +21,28 @@ pub struct Publishing {
     pub devices: u32,
     /// Messages of all of them.
     pub messages: u64,
-    /// Spread over at least this.
-    pub spread: Duration,
 }
 
 /// The devices' process.
 #[derive(Debug)]
 pub struct Fleet {
     process: Child,
+    input: ChildStdin,
     accepted: Arc<AtomicU64>,
     file: PathBuf,
 }
 
 impl Fleet {
-    /// Starts publishing to the broker at `port`.
+    /// Connects to the broker at `port`; what may be published is told by [`Fleet::allow`].
     pub fn start(port: u16, publishing: Publishing, folder: &Path) -> Self {
         let readers = PythonReaders::prepare().expect("Python with its packages");
         let file = folder.join(format!("accepted-{port}.txt"));
-        let Publishing { devices, messages, spread } = publishing;
+        let Publishing { devices, messages } = publishing;
         let mut command = Command::new(readers.interpreter());
-        command.args(["-c", SCRIPT]).args([port.to_string(), devices.to_string(), messages.to_string(), spread.as_secs_f64().to_string()]);
-        let mut process = command.arg(&file).stdout(Stdio::piped()).spawn().expect("start the devices");
+        command.args(["-c", SCRIPT]).args([port.to_string(), devices.to_string(), messages.to_string()]);
+        let mut process = command.arg(&file).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("start the devices");
         let output = process.stdout.take().expect("its output is ours");
+        let input = process.stdin.take().expect("its input is ours");
         let accepted = Arc::new(AtomicU64::new(0));
         let seen = Arc::clone(&accepted);
         std::thread::spawn(move || {
@@ -50,17 +50,26 @@ impl Fleet {
                 seen.store(line.parse().unwrap_or(0), Ordering::SeqCst);
             }
         });
-        Self { process, accepted, file }
+        Self { process, input, accepted, file }
     }
 
-    /// Messages that the MQTT broker acknowledged so far, by the thousand.
+    /// So many of all messages may be published from now on.
+    pub fn allow(&mut self, messages: u64) {
+        writeln!(self.input, "{messages}").expect("the devices run");
+    }
+
+    /// Messages that the MQTT broker acknowledged so far, by the hundred.
     pub fn accepted(&self) -> u64 {
         self.accepted.load(Ordering::SeqCst)
     }
 
     /// Whether it has ended, and well.
     pub fn has_ended(&mut self) -> bool {
-        self.process.try_wait().expect("ask for its end").inspect(|status| assert!(status.success(), "the devices ended with {status}")).is_some()
+        self.process
+            .try_wait()
+            .expect("ask for its end")
+            .inspect(|status| assert!(status.success(), "the devices ended with {status}"))
+            .is_some()
     }
 
     /// Waits until all messages are acknowledged; returns them as device and sequence number.

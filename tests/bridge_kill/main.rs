@@ -20,8 +20,6 @@ use std::{
 const MESSAGES: u64 = 200_000;
 const DEVICES: u32 = 500;
 const CONNECTIONS: u32 = 4;
-/// The messages are spread over so long, so that events meet traffic.
-const SPREAD: Duration = Duration::from_secs(100);
 const DEADLINE: Duration = Duration::from_secs(600);
 /// A reconnecting bridge waits a few seconds at most, so after this nothing more will come.
 const QUIET: Duration = Duration::from_secs(20);
@@ -36,10 +34,10 @@ fn what_the_mqtt_broker_acknowledged_is_in_kafka_whatever_ends() {
     let (seed, messages) = (setting("KILL_SEED", 20_261_121), setting("KILL_MESSAGES", MESSAGES));
     println!("replay with KILL_SEED={seed} KILL_MESSAGES={messages}");
     let mut scene = Scene::new(CONNECTIONS);
-    let publishing = Publishing { devices: DEVICES, messages, spread: SPREAD.mul_f64(messages as f64 / MESSAGES as f64) };
+    let publishing = Publishing { devices: DEVICES, messages };
     let subscribed = Fire::begin(&mut scene, seed);
-    let fleet = Fleet::start(subscribed.port(), publishing, &scene.folder().to_owned());
-    let fought = subscribed.fight(&mut scene, &fleet, messages);
+    let mut fleet = Fleet::start(subscribed.port(), publishing, &scene.folder().to_owned());
+    let fought = subscribed.fight(&mut scene, &mut fleet, messages);
     let accepted = fleet.end(DEADLINE);
     assert_eq!(accepted.len() as u64, messages, "each is acknowledged once");
     scene.wait_until_quiet(QUIET, DEADLINE);
@@ -76,8 +74,10 @@ fn one_connection_keeps_the_order_of_each_device() {
     let mut scene = Scene::new(1);
     scene.start_bridge(None);
     fire::wait_for_subscription(&scene);
-    let publishing = Publishing { devices: 50, messages: 20_000, spread: Duration::ZERO };
-    let accepted = Fleet::start(scene.mosquitto.port(), publishing, scene.folder()).end(DEADLINE);
+    let publishing = Publishing { devices: 50, messages: 20_000 };
+    let mut fleet = Fleet::start(scene.mosquitto.port(), publishing, scene.folder());
+    fleet.allow(publishing.messages);
+    let accepted = fleet.end(DEADLINE);
     scene.wait_until_quiet(Duration::from_secs(3), DEADLINE);
     let records = scene.records();
     assert_eq!(records.len(), accepted.len(), "nothing ended, so nothing is repeated");

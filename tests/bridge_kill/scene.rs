@@ -107,7 +107,7 @@ impl Scene {
 
     /// Records of the topic so far, without looking at them.
     pub fn kafka_records(&self) -> u64 {
-        let ends = self.admin.offsets(TOPIC, KAFKA_PARTITIONS, OffsetQuery::LogEnd);
+        let ends = self.admin.offsets(TOPIC, KAFKA_PARTITIONS, OffsetQuery::Latest);
         ends.map_or(0, |ends| ends.iter().map(|end| end.unsigned_abs()).sum())
     }
 
@@ -126,9 +126,9 @@ impl Scene {
     /// All records of the topic, each kafka_partition in its order; nothing may be among the refused ones.
     pub fn records(&self) -> Vec<Record> {
         let admin = &self.admin;
-        let refused = admin.offsets(&format!("{TOPIC}.refused"), KAFKA_PARTITIONS, OffsetQuery::LogEnd).expect("ask for the refused");
+        let refused = admin.offsets(&format!("{TOPIC}.refused"), KAFKA_PARTITIONS, OffsetQuery::Latest).expect("ask for the refused");
         assert_eq!(refused.iter().sum::<i64>(), 0, "the devices send nothing that is refused");
-        let ends = admin.offsets(TOPIC, KAFKA_PARTITIONS, OffsetQuery::LogEnd).expect("ask for the ends");
+        let ends = admin.offsets(TOPIC, KAFKA_PARTITIONS, OffsetQuery::Latest).expect("ask for the ends");
         let mut reader = RangeReader::new(&self.kafka.config()).expect("a reader");
         let mut records = Vec::new();
         for (kafka_partition, end) in (0..).zip(ends) {

@@ -114,7 +114,6 @@ lake_writer:
   instance: writer
   commit_interval: {}ms
   memory_budget: {budget_mib}MiB
-  shards: 2
 tables:
 {}",
             KafkaServer::shared().bootstrap_servers(),

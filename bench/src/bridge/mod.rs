@@ -247,7 +247,7 @@ impl<'a> Bench<'a> {
     }
 
     fn kafka_records(&self) -> Result<u64> {
-        let ends = self.admin.offsets(TOPIC, KAFKA_PARTITIONS, OffsetQuery::LogEnd)?;
+        let ends = self.admin.offsets(TOPIC, KAFKA_PARTITIONS, OffsetQuery::Latest)?;
         Ok(ends.iter().map(|end| end.unsigned_abs()).sum())
     }
 
@@ -276,7 +276,8 @@ impl<'a> Bench<'a> {
     }
 
     fn show(&self, what: &str, cpu_seconds: f64, records: f64, run: Option<(f64, Usage)>) -> Result<()> {
-        let mut line = format!("{what:<20} {:>6.3} CPU-s per million, {:>9.0} per CPU-s", cpu_seconds / records * 1e6, records / cpu_seconds);
+        let mut line =
+            format!("{what:<20} {:>6.3} CPU-s per million, {:>9.0} per CPU-s", cpu_seconds / records * 1e6, records / cpu_seconds);
         if let Some((seconds, usage)) = run {
             write!(line, ", {:>9.0} per s, {:>4} MiB", records / seconds, usage.peak_rss_bytes >> 20)?;
         }

@@ -64,7 +64,8 @@ struct Figures {
 pub fn run(options: &Options) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("tributary-bench").tempdir()?;
     // With the delay both shards are in the group's first generation: no rebalance in the middle.
-    let broker = KafkaServer::start(&[("num.network.threads", "2"), ("num.io.threads", "4"), ("group.initial.rebalance.delay.ms", "1000")])?;
+    let broker =
+        KafkaServer::start(&[("num.network.threads", "2"), ("num.io.threads", "4"), ("group.initial.rebalance.delay.ms", "1000")])?;
     let admin = broker.admin();
     let settings = [("retention.ms", "-1"), ("segment.bytes", "1073741824")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     admin.create_topic(TOPIC, KAFKA_PARTITIONS, 1, &settings)?;

@@ -91,7 +91,8 @@ impl KafkaConfig {
         let queued_kbytes = (options.queued_bytes / 1024).clamp(1, MAX_QUEUED_KBYTES);
         config.set("queued.max.messages.kbytes", queued_kbytes.to_string());
         config.set("queued.min.messages", (options.queued_bytes / QUEUED_RECORD_BYTES).clamp(1_000, 100_000).to_string());
-        let share = |shares: u64, bounds: std::ops::RangeInclusive<u64>| (options.queued_bytes / shares).clamp(*bounds.start(), *bounds.end());
+        let share =
+            |shares: u64, bounds: std::ops::RangeInclusive<u64>| (options.queued_bytes / shares).clamp(*bounds.start(), *bounds.end());
         config.set("fetch.max.bytes", share(FETCHES_PER_QUEUE, FETCH_BYTES).to_string());
         config.set("fetch.message.max.bytes", share(PARTITION_FETCHES_PER_QUEUE, PARTITION_FETCH_BYTES).to_string());
         config.set("session.timeout.ms", options.session_timeout.as_millis().to_string());

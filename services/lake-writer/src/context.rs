@@ -3,6 +3,7 @@ use crate::{
     budget::MemoryBudget,
     dictionaries::Dictionaries,
     encode::EncodeOptions,
+    encoders::Encoders,
     ends::KnownEnds,
     error::{Backoff, StoppedTable, WriterError},
     metrics::TableMetrics,
@@ -39,6 +40,8 @@ pub struct TableContext {
     pub schemas: Arc<dyn SchemaSource>,
     /// Memory of the process.
     pub budget: MemoryBudget,
+    /// Threads that end files.
+    pub encoders: Encoders,
     /// Its metrics.
     pub metrics: TableMetrics,
     /// Of the process.

@@ -22,6 +22,7 @@ pub mod commit;
 pub mod context;
 pub mod dictionaries;
 pub mod encode;
+pub mod encoders;
 pub mod ends;
 pub mod error;
 pub mod examine;
@@ -51,6 +52,7 @@ pub use stopped::command_line;
 use crate::{
     budget::MemoryBudget,
     context::{GiveUp, TableContext},
+    encoders::Encoders,
     error::Backoff,
 };
 use ends::KnownEnds;
@@ -101,14 +103,19 @@ const BUDGET_PERIOD: Duration = Duration::from_secs(1);
 /// The Kafka client refuses its settings.
 pub async fn run(settings: WriterSettings, components: Components) -> Result<RunReport, WriterError> {
     let settings = Arc::new(settings);
-    let budget = MemoryBudget::new(settings.memory_budget_bytes);
+    let (budget, encoders) = (MemoryBudget::new(settings.memory_budget_bytes), Encoders::start()?);
     let admin = Arc::new(Admin::new(&settings.kafka)?);
     let showing = tokio::spawn(show_budget(components.metrics.clone(), budget.clone()));
     let running = Running::new(settings.tables.len());
     let mut tables = JoinSet::new();
     for table in settings.tables.clone() {
-        let process =
-            Process { settings: Arc::clone(&settings), components: components.clone(), budget: budget.clone(), admin: Arc::clone(&admin) };
+        let process = Process {
+            settings: Arc::clone(&settings),
+            components: components.clone(),
+            budget: budget.clone(),
+            encoders: encoders.clone(),
+            admin: Arc::clone(&admin),
+        };
         let running = running.clone();
         tables.spawn(async move { (table.table.clone(), run_with_stops(&table, &process, &running).await) });
     }
@@ -128,6 +135,7 @@ struct Process {
     settings: Arc<WriterSettings>,
     components: Components,
     budget: MemoryBudget,
+    encoders: Encoders,
     admin: Arc<Admin>,
 }
 
@@ -143,6 +151,7 @@ impl Process {
             clock,
             schemas,
             budget: self.budget.clone(),
+            encoders: self.encoders.clone(),
             health,
             clock_agrees: AtomicBool::new(true),
             dictionaries: Arc::default(),
@@ -163,7 +172,7 @@ pub fn table_context(
 ) -> Result<Option<Arc<TableContext>>, WriterError> {
     let settings = Arc::new(settings);
     let (budget, admin) = (MemoryBudget::new(settings.memory_budget_bytes), Arc::new(Admin::new(&settings.kafka)?));
-    let process = Process { settings: Arc::clone(&settings), components, budget, admin };
+    let process = Process { settings: Arc::clone(&settings), components, budget, encoders: Encoders::start()?, admin };
     let found = settings.tables.iter().find(|known| known.table == *table);
     Ok(found.map(|table| Arc::new(process.table_context(table, log))))
 }

@@ -106,11 +106,10 @@ async fn stage_one(
     give_up: &GiveUp,
 ) -> Result<Option<(FileEntry, bool)>, StoppedTable> {
     let (options, footer) = (context.encode_options(), base.footer.clone());
-    let encoding = tokio::task::spawn_blocking(move || encode(rows, &options, &footer));
     let encoded = tokio::select! {
         biased;
         () = give_up.fired() => return Ok(None),
-        encoded = encoding => encoded.map_err(|error| bug(context, "encode file", &error))?,
+        encoded = context.encoders.run(move || encode(rows, &options, &footer)) => encoded.flatten(),
     };
     let encoded = encoded.map_err(|error| bug(context, "encode file", &error))?;
     let written = context.persist("stage file", give_up, || write(context, base, &encoded)).await?;

@@ -349,7 +349,10 @@ async fn a_schema_is_registered_or_not_taken_or_tried_again() {
     assert!(head.starts_with("POST ") && head.contains(r#"\"name\":\"R\""#), "{head}");
     for subject in ["changed", "faulty"] {
         let refused = registry.register(subject, PLAIN).await.expect_err("not taken");
-        assert!(matches!(&refused, LatestError::Unusable(what) if what.contains(subject) && what.contains("said by the registry")), "{refused}");
+        assert!(
+            matches!(&refused, LatestError::Unusable(what) if what.contains(subject) && what.contains("said by the registry")),
+            "{refused}"
+        );
     }
     assert!(matches!(registry.register("locked", PLAIN).await, Err(LatestError::Unavailable(_))));
     server.stop().await;

@@ -109,7 +109,7 @@ pub struct LakeWriterSettings {
     /// Over this many files in one commit its interval stretches, within the memory budget.
     #[schemars(range(min = 1, max = 100_000))]
     pub files_per_commit: u32,
-    /// Consumers that work side by side; 0: one per processor core.
+    /// Consumers of each table that work side by side; 0: as many as give all tables together one per processor core, at least one each.
     #[schemars(range(min = 0, max = 256))]
     pub shards: u32,
     /// Rows of a Parquet row group.
@@ -275,7 +275,7 @@ impl Settings {
         }
         if writer.shards == 0 {
             let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-            writer.shards = u32::try_from(cores).unwrap_or(256).min(256);
+            writer.shards = u32::try_from(cores.div_ceil(self.tables.len().max(1))).unwrap_or(256).min(256);
         }
         self
     }

@@ -106,7 +106,10 @@ impl HttpServer {
         let HttpComponents { settings, outbox, destinations, clock, health, metrics, shutdown } = components;
         let http = settings.http.as_ref().ok_or_else(|| BridgeError::Settings("`bridge.http` is not given".to_owned()))?;
         if http.tls.is_none() && !http.listen.ip().is_loopback() {
-            return Err(BridgeError::Settings(format!("`{}` can be reached from outside, and `bridge.http.tls` is not given", http.listen)));
+            return Err(BridgeError::Settings(format!(
+                "`{}` can be reached from outside, and `bridge.http.tls` is not given",
+                http.listen
+            )));
         }
         let tokens = Source::open(vec![http.tokens_file.clone()], |contents| Tokens::parse(&contents[0])).map_err(BridgeError::Settings)?;
         let files = http.tls_files().map(|files| vec![files.cert_file.clone(), files.key_file.clone()]);

@@ -35,8 +35,10 @@ use std::{
 use table_log::{Offset, SourcePartition};
 use tokio::{runtime::Handle, time::Instant};
 
-/// Records taken at once.
-const BATCH_RECORDS: usize = 16_384;
+/// Records taken at once: the budget may be overshot by a batch of each shard, so with many shards, whose queues are small, they are fewer.
+const BATCH_RECORDS: std::ops::RangeInclusive<u64> = 512..=16_384;
+/// What a record counts in that.
+const BATCH_RECORD_BYTES: u64 = 1_024;
 /// Longest wait for records: bounds how late other events are seen.
 const TAKE_WAIT: Duration = Duration::from_millis(100);
 /// Longest wait while nothing may be taken.
@@ -111,6 +113,7 @@ struct Held {
 pub struct Shard {
     setup: ShardSetup,
     consumer: BatchConsumer,
+    batch_records: usize,
     group: mpsc::Receiver<GroupEvent>,
     rules: Arc<TableRules>,
     intake: Intake,
@@ -173,6 +176,7 @@ impl Shard {
         let now = Instant::now();
         Ok(Self {
             consumer,
+            batch_records: (queued_bytes / BATCH_RECORD_BYTES).clamp(*BATCH_RECORDS.start(), *BATCH_RECORDS.end()) as usize,
             group,
             intake: Intake::new(Arc::clone(&rules), decoder, context.table.tombstones),
             rules,
@@ -268,7 +272,7 @@ impl Shard {
 
     fn fetch(&mut self) -> Batch {
         fail_point!("writer-before-fetch");
-        let batch = self.consumer.take(BATCH_RECORDS, TAKE_WAIT);
+        let batch = self.consumer.take(self.batch_records, TAKE_WAIT);
         if !batch.is_empty() {
             fail_point!("writer-after-fetch");
         }
