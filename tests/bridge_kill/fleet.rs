@@ -55,7 +55,8 @@ impl Fleet {
 
     /// So many of all messages may be published from now on.
     pub fn allow(&mut self, messages: u64) {
-        writeln!(self.input, "{messages}").expect("the devices run");
+        // Fails when all is acknowledged already; `end` looks at how they ended.
+        let _ = writeln!(self.input, "{messages}");
     }
 
     /// Messages that the MQTT broker acknowledged so far, by the hundred.
