@@ -36,7 +36,7 @@ test: setup ## Unit tests, models, 300 simulation seeds, tests on a real Kafka b
 	$(CARGO) test --workspace --features planted-bugs --test models --test planted --test simulation planted
 
 .PHONY: test-kill
-test-kill: setup ## Slow: two writers killed at every fail point and at random under 1,000,000 records (KILL_SEED=… replays); target/kill.json
+test-kill: setup ## Slow: lake-writers killed at every fail point under 1,000,000 records, the bridge, Kafka and Mosquitto under 200,000 messages
 	$(CARGO) test --workspace --features tributary/fail-points --test kill --test bridge_kill -- --nocapture
 
 .PHONY: test-memory
