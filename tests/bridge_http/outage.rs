@@ -14,7 +14,7 @@ use test_kit::{KafkaServer, Signal, wait_for, wait_until};
 const RECORDS: usize = 200;
 const CLIENTS: &str = include_str!("clients.py");
 /// How long Kafka is away: many requests time out and come again meanwhile.
-const AWAY: Duration = Duration::from_secs(20);
+const AWAY: Duration = Duration::from_secs(60);
 
 /// Python's own HTTP client, in a process of its own.
 struct Clients<'a> {
