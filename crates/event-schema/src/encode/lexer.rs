@@ -300,7 +300,7 @@ fn plain_end(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The code unit of `\uXXXX` at a place.
+/// The code unit at a place where `\u` and four hexadecimal digits stand.
 fn unit(text: &str, at: usize) -> Option<u32> {
     let escape = text.as_bytes().get(at..at + 6)?;
     let digits = escape.strip_prefix(b"\\u")?;

@@ -3,7 +3,7 @@ use lake_store::{Fault, FaultPlan, TableLogError};
 use std::time::Duration;
 use table_log::record::FlushBody;
 use table_log::{Fenced, Offset};
-use tokio::time::Instant;
+use tokio::time::{Instant, advance, sleep_until};
 
 const FIRST_APPEND: &str = "_log/00000000000000000002.json";
 
@@ -52,7 +52,7 @@ async fn a_slow_create_that_loses_its_slot_moves_on() {
     let two = open(&slow, "two").await;
     slow.inject("create", FIRST_APPEND, Fault::Delay(Duration::from_secs(8)));
     let (flushed, ()) = tokio::join!(commit(&two, flush("two")), async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        advance(Duration::from_secs(1)).await;
         commit(&one, append_of(&one, "a", 0, 5).await).await;
     });
     assert_eq!(flushed.seq, Seq(3), "slot 2 was another's");
@@ -90,11 +90,11 @@ async fn giving_up_abandons_and_a_late_request_may_still_commit() {
     (0..99).for_each(|_| late.inject("create", FIRST_APPEND, Fault::LandLate(Duration::from_secs(600))));
     for log in [&log, &late_log] {
         let body = append_of(log, "a", 0, 5).await;
-        let answer = log.commit(body, tokio::time::sleep(Duration::from_secs(120))).await.expect("commit");
+        let answer = log.commit(body, sleep_until(Instant::now() + Duration::from_secs(120))).await.expect("commit");
         assert_eq!(answer, CommitOutcome::Abandoned);
     }
     assert!(began.elapsed() >= Duration::from_secs(240), "only `give_up` ends an unknown outcome");
-    tokio::time::sleep(Duration::from_secs(1200)).await;
+    advance(Duration::from_secs(1200)).await;
     assert_eq!(log.refresh().await.expect("refresh").next_seq, Seq(3), "the late request landed once");
 }
 
@@ -155,7 +155,7 @@ async fn read_only_clients_never_write() {
     let log = new_table(&store, 1).await;
     let record = commit(&log, append_of(&log, "a", 0, 5).await).await;
     let reader = open_with(&store, TableLogOptions { read_only: true, checkpoint_every: 0, ..options("reader") }).await;
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    advance(Duration::from_secs(60)).await;
     let before = store.list("", None, 99).await.expect("list");
     reader.help().await.expect("help");
     reader.refresh().await.expect("refresh");

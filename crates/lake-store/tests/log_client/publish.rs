@@ -2,6 +2,7 @@ use crate::*;
 use lake_store::{Fault, FaultPlan, TableLogError};
 use std::time::Duration;
 use table_log::record::FlushBody;
+use tokio::time::advance;
 
 const TICK: Duration = Duration::from_secs(1);
 
@@ -39,9 +40,9 @@ async fn others_help_after_a_while() {
     for _ in 0..9 {
         helper.help().await.expect("help");
         assert!(!exists(&store, &key).await, "before ten seconds it is the committer's");
-        tokio::time::sleep(TICK).await;
+        advance(TICK).await;
     }
-    tokio::time::sleep(TICK * 2).await;
+    advance(TICK * 2).await;
     helper.help().await.expect("help");
     assert!(exists(&store, &key).await);
     assert_eq!(helper.seen_published().into_iter().collect::<Vec<_>>(), [Seq(2)]);
@@ -59,7 +60,7 @@ async fn a_live_file_without_object_and_upload_is_lost_after_ten_minutes() {
     assert!(log.seen_published().is_empty(), "a missing file is not published");
     let began = tokio::time::Instant::now();
     let error = loop {
-        tokio::time::sleep(TICK).await;
+        advance(TICK).await;
         if let Err(error) = log.help().await {
             break error;
         }
@@ -91,7 +92,7 @@ async fn one_record_that_cannot_be_helped_does_not_stop_the_others() {
     crashed.crash();
     let keys: Vec<String> = [first, second].iter().filter_map(|record| record.files().next()).map(|file| file.key.clone()).collect();
     let helper = open(&store, "helper").await;
-    tokio::time::sleep(TICK * 11).await;
+    advance(TICK * 11).await;
     store.inject("publish", &keys[0], Fault::Refusal);
     assert!(matches!(helper.help().await, Err(TableLogError::Store(_))));
     assert!(!exists(&store, &keys[0]).await && exists(&store, &keys[1]).await);

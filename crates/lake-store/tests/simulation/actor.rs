@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use table_log::record::{Body, FileEntry};
 use table_log::{Record, TableState};
+use tokio::time::{Instant, sleep_until};
 use windowing::Time;
 
 pub struct Actor {
@@ -39,18 +40,18 @@ pub async fn supervise(sim: Arc<Sim>, name: String, seed: u64, life: Life) {
         tokio::select! {
             biased;
             () = sim.until_calm() => {}
-            () = tokio::time::sleep(lifetime) => sim.trace(&name, "crashes"),
+            () = elapse(lifetime) => sim.trace(&name, "crashes"),
             () = paused_at_random(life(actor), pauses) => sim.trace(&name, "ends"),
         }
         store.crash();
         sim.count(|counts| counts.crashes += 1);
-        tokio::time::sleep(between(&mut random, 1, 20)).await;
+        elapse(between(&mut random, 1, 20)).await;
     }
     loop {
         let store = sim.store.client(FaultPlan::default(), random.next_u64());
         let random = ChaCha8Rng::seed_from_u64(random.next_u64());
         life(Actor { sim: Arc::clone(&sim), name: name.clone(), store, random }).await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        elapse(Duration::from_secs(1)).await;
     }
 }
 
@@ -60,12 +61,17 @@ async fn paused_at_random(life: impl Future<Output = ()>, mut random: ChaCha8Rng
     loop {
         tokio::select! {
             biased;
-            () = tokio::time::sleep(between(&mut random, 5, 90)) => {}
+            () = elapse(between(&mut random, 5, 90)) => {}
             () = &mut life => return,
         }
         let pause = if random.random_bool(0.3) { between(&mut random, 60, 180) } else { between(&mut random, 0, 3) };
-        tokio::time::sleep(pause).await;
+        elapse(pause).await;
     }
+}
+
+/// Simulated time passes. The clock is paused, so it moves only while all actors wait for it, and takes no time of the machine.
+pub async fn elapse(simulated: Duration) {
+    sleep_until(Instant::now() + simulated).await;
 }
 
 /// A random time of so many seconds.
@@ -79,7 +85,7 @@ impl Actor {
     }
 
     pub async fn nap(&mut self, from_secs: u64, to_secs: u64) {
-        tokio::time::sleep(between(&mut self.random, from_secs, to_secs)).await;
+        elapse(between(&mut self.random, from_secs, to_secs)).await;
     }
 
     /// Another thread of the same process.
@@ -136,7 +142,7 @@ impl Actor {
     pub async fn commit(&mut self, log: &TableLog, body: Body, files: &[FileEntry]) -> Option<Arc<Record>> {
         let patience = if self.random.random_bool(0.2) { between(&mut self.random, 0, 10) } else { Duration::from_secs(100_000) };
         let publishes = self.random.random_bool(0.9);
-        match log.commit(body, tokio::time::sleep(patience)).await {
+        match log.commit(body, elapse(patience)).await {
             Ok(CommitOutcome::Committed(record)) => {
                 self.trace(format!("committed {}", record.seq));
                 self.sim.count(|counts| counts.committed += 1);

@@ -78,7 +78,7 @@ async fn rest(sim: &Sim) {
     };
     while sim.began.elapsed() < STUCK_AFTER {
         // Longer than a request can be late.
-        tokio::time::sleep(Duration::from_secs(100)).await;
+        crate::actor::elapse(Duration::from_secs(100)).await;
         let helped = log.help().await;
         let state = match log.refresh().await {
             Ok(state) => state,

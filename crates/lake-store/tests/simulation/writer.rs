@@ -1,5 +1,5 @@
 //! Takes offsets, routes rows, commits appends. Several own the same kafka_partitions at once, as zombies do.
-use crate::actor::{Actor, between};
+use crate::actor::{Actor, between, elapse};
 use crate::kafka::{self, Fate, KAFKA_PARTITIONS, UNDISPUTED};
 use crate::lake::{Place, Row, plain_range, source, source_body, table_body, window_size};
 use futures::FutureExt;
@@ -131,7 +131,7 @@ impl Batch {
         }
         if actor.random.random_bool(0.1) {
             let slow = between(&mut actor.random, 0, 150);
-            tokio::time::sleep(slow).await;
+            elapse(slow).await;
         }
         let all: Vec<FileEntry> = files.iter().chain(&quarantine).cloned().collect();
         let taken: Vec<String> =
