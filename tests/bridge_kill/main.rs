@@ -36,7 +36,7 @@ fn what_the_mqtt_broker_acknowledged_is_in_kafka_whatever_ends() {
     let mut scene = Scene::new(CONNECTIONS);
     let publishing = Publishing { devices: DEVICES, messages };
     let subscribed = Fire::begin(&mut scene, seed);
-    let mut fleet = Fleet::start(subscribed.port(), publishing, &scene.folder().to_owned());
+    let mut fleet = Fleet::start(subscribed.port(), publishing, scene.folder());
     let fought = subscribed.fight(&mut scene, &mut fleet, messages);
     let accepted = fleet.end(DEADLINE);
     assert_eq!(accepted.len() as u64, messages, "each is acknowledged once");

@@ -39,8 +39,8 @@ fn connections_that_are_cut_again_and_again_lose_nothing() {
     let mut expected = Vec::new();
     for round in 0..5 {
         thread::scope(|scope| {
-            let publishing = scope.spawn(|| scene.publish("d", round * 1_000..(round + 1) * 1_000));
             let before = scene.count(kafka);
+            let publishing = scope.spawn(|| scene.publish("d", round * 1_000..(round + 1) * 1_000));
             wait_until(LONG, "some records", || scene.count(kafka) > before);
             proxy.cut();
             expected.extend(publishing.join().expect("it publishes"));

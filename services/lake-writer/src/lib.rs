@@ -50,7 +50,7 @@ pub use settings::{TableWriterSettings, WriterSettings};
 pub use stopped::command_line;
 
 use crate::{
-    budget::MemoryBudget,
+    budget::{MemoryBudget, reservable},
     context::{GiveUp, TableContext},
     encoders::Encoders,
     error::Backoff,
@@ -103,7 +103,7 @@ const BUDGET_PERIOD: Duration = Duration::from_secs(1);
 /// The Kafka client refuses its settings.
 pub async fn run(settings: WriterSettings, components: Components) -> Result<RunReport, WriterError> {
     let settings = Arc::new(settings);
-    let (budget, encoders) = (MemoryBudget::new(settings.memory_budget_bytes), Encoders::start()?);
+    let (budget, encoders) = (MemoryBudget::new(reservable(settings.memory_budget_bytes)), Encoders::start()?);
     let admin = Arc::new(Admin::new(&settings.kafka)?);
     let showing = tokio::spawn(show_budget(components.metrics.clone(), budget.clone()));
     let running = Running::new(settings.tables.len());
@@ -171,7 +171,7 @@ pub fn table_context(
     log: TableLog,
 ) -> Result<Option<Arc<TableContext>>, WriterError> {
     let settings = Arc::new(settings);
-    let (budget, admin) = (MemoryBudget::new(settings.memory_budget_bytes), Arc::new(Admin::new(&settings.kafka)?));
+    let (budget, admin) = (MemoryBudget::new(reservable(settings.memory_budget_bytes)), Arc::new(Admin::new(&settings.kafka)?));
     let process = Process { settings: Arc::clone(&settings), components, budget, encoders: Encoders::start()?, admin };
     let found = settings.tables.iter().find(|known| known.table == *table);
     Ok(found.map(|table| Arc::new(process.table_context(table, log))))
