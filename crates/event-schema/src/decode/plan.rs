@@ -129,7 +129,7 @@ impl Planner<'_> {
         let Some(member) =
             branches.iter().position(|b| same_type(writer, &b.ty)).or_else(|| branches.iter().position(|b| wider(writer, &b.ty)))
         else {
-            let column = writer.short_name().unwrap_or(base_name(&writer.shape)).to_ascii_lowercase();
+            let column = writer.short_name().unwrap_or(writer.shape.base_name()).to_ascii_lowercase();
             self.missing.push(within(path, &column));
             return Op::Nothing;
         };
@@ -264,7 +264,7 @@ fn decimal_op(decimal: Decimal, column: usize) -> Op {
 fn same_type(writer: &Type, table: &Type) -> bool {
     match (&writer.name, &table.name) {
         (Some(writer), Some(table)) => writer == table,
-        (None, None) => base_name(&writer.shape) == base_name(&table.shape),
+        (None, None) => writer.shape.base_name() == table.shape.base_name(),
         _ => false,
     }
 }
@@ -272,24 +272,4 @@ fn same_type(writer: &Type, table: &Type) -> bool {
 /// Whether values of one branch may be kept as those of another.
 fn wider(writer: &Type, table: &Type) -> bool {
     matches!((&writer.shape, &table.shape), (Shape::Int, Shape::Long) | (Shape::Float, Shape::Double))
-}
-
-/// Name of an unnamed type on the wire.
-fn base_name(shape: &Shape) -> &'static str {
-    match shape {
-        Shape::Null => "null",
-        Shape::Boolean => "boolean",
-        Shape::Int | Shape::Date | Shape::TimeMillis => "int",
-        Shape::Long | Shape::TimeMicros | Shape::Timestamp(_) => "long",
-        Shape::Float => "float",
-        Shape::Double => "double",
-        Shape::Bytes | Shape::Decimal(_) | Shape::BigDecimal => "bytes",
-        Shape::String | Shape::UuidText => "string",
-        Shape::Array(_) => "array",
-        Shape::Map(_) => "map",
-        Shape::UuidBytes | Shape::Fixed(_) | Shape::Duration => "fixed",
-        Shape::Enum(_) => "enum",
-        Shape::Record(_) => "record",
-        Shape::Union(_) => "union",
-    }
 }

@@ -241,28 +241,8 @@ impl UnionForm {
 
 impl BranchForm {
     fn new(ty: &Type, form: Form) -> Self {
-        let tag = ty.name.as_deref().unwrap_or_else(|| base_name(&ty.shape));
+        let tag = ty.name.as_deref().unwrap_or_else(|| ty.shape.base_name());
         Self { form, tag: tag.into(), short_tag: None }
-    }
-}
-
-/// The name of a type that has none of its own.
-fn base_name(shape: &Shape) -> &'static str {
-    match shape {
-        Shape::Null => "null",
-        Shape::Boolean => "boolean",
-        Shape::Int | Shape::Date | Shape::TimeMillis => "int",
-        Shape::Long | Shape::TimeMicros | Shape::Timestamp(_) => "long",
-        Shape::Float => "float",
-        Shape::Double => "double",
-        Shape::Bytes | Shape::Decimal(_) | Shape::BigDecimal => "bytes",
-        Shape::String | Shape::UuidText => "string",
-        Shape::Array(_) => "array",
-        Shape::Map(_) => "map",
-        Shape::UuidBytes | Shape::Fixed(_) | Shape::Duration => "fixed",
-        Shape::Enum(_) => "enum",
-        Shape::Record(_) => "record",
-        Shape::Union(_) => "union",
     }
 }
 

@@ -60,6 +60,28 @@ pub(crate) enum Shape {
     Union(Vec<Branch>),
 }
 
+impl Shape {
+    /// The name of its kind in Avro: that of a type without a name of its own.
+    pub fn base_name(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean => "boolean",
+            Self::Int | Self::Date | Self::TimeMillis => "int",
+            Self::Long | Self::TimeMicros | Self::Timestamp(_) => "long",
+            Self::Float => "float",
+            Self::Double => "double",
+            Self::Bytes | Self::Decimal(_) | Self::BigDecimal => "bytes",
+            Self::String | Self::UuidText => "string",
+            Self::Array(_) => "array",
+            Self::Map(_) => "map",
+            Self::UuidBytes | Self::Fixed(_) | Self::Duration => "fixed",
+            Self::Enum(_) => "enum",
+            Self::Record(_) => "record",
+            Self::Union(_) => "union",
+        }
+    }
+}
+
 /// A timestamp's wire unit and zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timestamp {
