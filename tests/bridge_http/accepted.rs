@@ -1,18 +1,18 @@
 //! What is accepted, where it is then, and what the answer says.
 use crate::{
-    reading::{Reading, Stored, document, stored},
+    reading::{Reading, decoded, document},
     scene::{JSON, LINES, Options, PARTITIONS, Scene},
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
-use test_kit::KafkaServer;
+use test_kit::{KafkaServer, StoredRecord, stored_records};
 
 fn scene() -> Scene {
     Scene::start(KafkaServer::shared(), &Options::default())
 }
 
-fn in_kafka(scene: &Scene) -> Vec<Stored> {
-    stored(KafkaServer::shared(), &scene.topic, PARTITIONS)
+fn in_kafka(scene: &Scene) -> Vec<StoredRecord> {
+    stored_records(KafkaServer::shared(), &scene.topic, PARTITIONS)
 }
 
 /// Each result's place holds the record of its index.
@@ -23,9 +23,9 @@ fn places_are_right(scene: &Scene, results: &Value, expected: &[Reading]) {
     for (index, (result, expected)) in results.iter().zip(expected).enumerate() {
         assert_eq!(result["index"], index);
         assert_eq!(result["status"], "accepted");
-        let at = |record: &&Stored| result["kafka_partition"] == record.kafka_partition && result["offset"] == record.offset;
+        let at = |record: &&StoredRecord| result["kafka_partition"] == record.kafka_partition && result["offset"] == record.offset;
         let record = stored.iter().find(at).unwrap_or_else(|| panic!("{result}: nothing is there"));
-        assert_eq!(&record.reading(), expected);
+        assert_eq!(&decoded(record), expected);
         assert_eq!(record.key.as_deref(), Some(expected.device_id.as_str()), "the key field's text is the key");
         assert_eq!(record.value[..5], [0, 0, 0, 0, 7], "the header names the schema");
     }
@@ -67,7 +67,7 @@ fn records_of_one_key_keep_their_order() {
     }
     let stored = in_kafka(&scene);
     for device in ["d0", "d1", "d2", "d3"] {
-        let of_device: Vec<i64> = stored.iter().filter(|r| r.key.as_deref() == Some(device)).map(|r| r.reading().seq).collect();
+        let of_device: Vec<i64> = stored.iter().filter(|r| r.key.as_deref() == Some(device)).map(|r| decoded(r).seq).collect();
         assert_eq!(of_device.len(), 500);
         assert!(of_device.is_sorted(), "{device}");
     }
@@ -90,9 +90,9 @@ fn an_idempotency_key_makes_the_same_message_ids_again() {
     let stored = in_kafka(&scene);
     assert_eq!(stored.len(), 4, "the bridge remembers nothing: the lake drops duplicates");
     for record in &stored {
-        assert_eq!(record.header("tributary.message_id"), record.reading().message_id.as_deref());
+        assert_eq!(record.header("tributary.message_id"), decoded(record).message_id.as_deref());
     }
-    let distinct: BTreeSet<_> = stored.iter().map(|record| record.reading().message_id).collect();
+    let distinct: BTreeSet<_> = stored.iter().map(|record| decoded(record).message_id).collect();
     assert_eq!(distinct.len(), 2);
 
     let own = r#"{"device_id": "d1", "seq": 9, "value": 9.5, "message_id": "mine"}"#;

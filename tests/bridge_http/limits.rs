@@ -1,7 +1,7 @@
 //! Requests that are too long, too slow, too many, or of another kind.
 use crate::{
     curl::Request,
-    reading::{document, stored},
+    reading::document,
     scene::{JSON, LINES, LONG, Options, PARTITIONS, Scene, TOKEN},
 };
 use std::{
@@ -9,7 +9,7 @@ use std::{
     net::TcpStream,
     time::{Duration, Instant},
 };
-use test_kit::{KafkaServer, wait_until};
+use test_kit::{KafkaServer, stored_records, wait_until};
 
 const SMALL: Options = Options {
     bridge: "",
@@ -25,7 +25,7 @@ fn scene() -> Scene {
 }
 
 fn nothing_is_in_kafka(scene: &Scene) {
-    assert!(stored(KafkaServer::shared(), &scene.topic, PARTITIONS).is_empty());
+    assert!(stored_records(KafkaServer::shared(), &scene.topic, PARTITIONS).is_empty());
 }
 
 /// Sends bytes as they are; returns all that comes back until the end.

@@ -1,6 +1,6 @@
 //! Kafka away for a while, with clients that go on posting.
 use crate::{
-    reading::{document, stored},
+    reading::{decoded, document},
     scene::{JSON, LONG, Options, PARTITIONS, Scene, TOKEN},
 };
 use std::{
@@ -9,7 +9,7 @@ use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
-use test_kit::{KafkaServer, Signal, wait_for, wait_until};
+use test_kit::{KafkaServer, Signal, stored_records, wait_for, wait_until};
 
 const RECORDS: usize = 200;
 const CLIENTS: &str = include_str!("clients.py");
@@ -102,12 +102,12 @@ fn while_kafka_is_away_memory_is_flat_and_nothing_acknowledged_is_lost() {
     assert!(statuses.keys().all(|status| [200, 429, 503].contains(status)), "{statuses:?}");
     let acknowledged: BTreeSet<i64> =
         answers.iter().filter(|(status, _)| *status == 200).flat_map(|(_, first)| *first..first + RECORDS as i64).collect();
-    let stored = stored(&server, &scene.topic, PARTITIONS);
-    let found: BTreeSet<i64> = stored.iter().map(|record| record.reading().seq).collect();
+    let stored = stored_records(&server, &scene.topic, PARTITIONS);
+    let found: BTreeSet<i64> = stored.iter().map(|record| decoded(record).seq).collect();
     let lost: Vec<&i64> = acknowledged.difference(&found).take(5).collect();
     assert!(lost.is_empty(), "acknowledged and not in Kafka: {lost:?}");
     let of_one_number: BTreeMap<i64, BTreeSet<Option<String>>> =
-        stored.iter().map(|record| record.reading()).fold(BTreeMap::new(), |mut ids, reading| {
+        stored.iter().map(decoded).fold(BTreeMap::new(), |mut ids, reading| {
             ids.entry(reading.seq).or_default().insert(reading.message_id);
             ids
         });
@@ -139,7 +139,7 @@ fn a_full_queue_is_told_at_once_and_empties_by_itself() {
     assert_eq!((full.error().as_str(), full.headers.get("retry-after").map(String::as_str)), ("overloaded", Some("1")));
     server.signal(Signal::Continue).expect("it is there");
     wait_until(LONG, "room", || scene.post(JSON, document(1, 1)).status == 200);
-    let stored = stored(&server, &scene.topic, PARTITIONS).len();
+    let stored = stored_records(&server, &scene.topic, PARTITIONS).len();
     assert!(stored >= 4_002, "what was taken gets there: {stored}");
 }
 
@@ -154,5 +154,5 @@ fn a_stop_waits_for_the_answers_that_are_due() {
     let answer = sending.join().expect("it does not panic").expect("an answer");
     assert_eq!(answer.status, 200);
     assert!(scene.request("GET", "/v1/openapi.json").send().is_err(), "nothing listens any more");
-    assert_eq!(stored(server, &scene.topic, PARTITIONS).len(), 50_000);
+    assert_eq!(stored_records(server, &scene.topic, PARTITIONS).len(), 50_000);
 }

@@ -1,13 +1,13 @@
 //! What is refused: which record, which field, why, and where it is kept.
 use crate::{
-    reading::{document, stored},
+    reading::document,
     scene::{JSON, LINES, Options, PARTITIONS, Scene},
 };
 use serde_json::Value;
-use test_kit::KafkaServer;
+use test_kit::{KafkaServer, stored_records};
 
 fn of_topic(scene: &Scene) -> usize {
-    stored(KafkaServer::shared(), &scene.topic, PARTITIONS).len()
+    stored_records(KafkaServer::shared(), &scene.topic, PARTITIONS).len()
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn bad_records_are_named_and_kept_and_their_neighbours_accepted() {
     assert!(results[1]["detail"].as_str().is_some_and(|why| why.contains("seq")), "{json}");
 
     assert_eq!(of_topic(&scene), 3);
-    let refused = stored(server, &format!("{}.refused", scene.topic), 1);
+    let refused = stored_records(server, &format!("{}.refused", scene.topic), 1);
     assert_eq!(refused.len(), 5);
     let raw = |index: &str| refused.iter().find(|record| record.header("tributary.request_index") == Some(index)).expect("kept");
     assert_eq!(raw("1").value, wrong_type.as_bytes(), "as it came");
@@ -57,7 +57,7 @@ fn a_single_object_and_a_scalar_are_refused_alike() {
         assert_eq!((answer.status, result["field"].as_str()), (400, Some(field)), "{body}: {}", answer.body);
     }
     assert_eq!(of_topic(&scene), 0);
-    assert_eq!(stored(KafkaServer::shared(), &format!("{}.refused", scene.topic), 1).len(), 4);
+    assert_eq!(stored_records(KafkaServer::shared(), &format!("{}.refused", scene.topic), 1).len(), 4);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_body_that_is_malformed_as_a_whole_leaves_nothing_in_kafka() {
     let answer = scene.post(LINES, "\n\n");
     assert_eq!((answer.status, answer.error().as_str()), (400, "malformed_request"));
     assert_eq!(of_topic(&scene), 0);
-    assert_eq!(stored(KafkaServer::shared(), &format!("{}.refused", scene.topic), 1).len(), 0);
+    assert_eq!(stored_records(KafkaServer::shared(), &format!("{}.refused", scene.topic), 1).len(), 0);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_record_that_is_too_long_is_kept_by_its_head_and_hash() {
     let json = answer.json();
     assert_eq!((answer.status, json["accepted"].as_u64()), (400, Some(2)), "{}", json["detail"]);
     assert_eq!(json["results"][1]["reason"], "too_large");
-    let refused = stored(server, &format!("{}.refused", scene.topic), 1);
+    let refused = stored_records(server, &format!("{}.refused", scene.topic), 1);
     assert_eq!(refused[0].value, &long.as_bytes()[..64 << 10]);
     assert_eq!(refused[0].header("tributary.size_bytes"), Some(long.len().to_string().as_str()));
     assert_eq!(refused[0].header("tributary.sha256").map(str::len), Some(64));
@@ -106,7 +106,7 @@ fn a_record_that_kafka_itself_does_not_take_is_refused_by_its_answer() {
     let answer = scene.post(LINES, format!("{long}\n"));
     let json = answer.json();
     assert_eq!((answer.status, json["results"][0]["reason"].as_str()), (400, Some("too_large")), "{json}");
-    assert_eq!(stored(server, &format!("{}.refused", scene.topic), 1).len(), 1);
+    assert_eq!(stored_records(server, &format!("{}.refused", scene.topic), 1).len(), 1);
     assert_eq!(of_topic(&scene), 0);
 }
 

@@ -1,11 +1,11 @@
 //! Who may do what: every route, with every kind of token.
 use crate::{
     contract,
-    reading::{document, stored},
+    reading::document,
     scene::{JSON, LONG, Options, PARTITIONS, POOR_TOKEN, Scene, TOKEN},
 };
 use serde_json::Value;
-use test_kit::{KafkaServer, wait_until};
+use test_kit::{KafkaServer, stored_records, wait_until};
 
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"];
 
@@ -46,7 +46,7 @@ fn no_path_answers_without_a_known_token() {
     for token in near {
         assert_eq!(scene.bare("GET", "/v1/openapi.json").header(format!("Authorization: Bearer {token}")).must().status, 401);
     }
-    assert!(stored(KafkaServer::shared(), &scene.topic, PARTITIONS).is_empty(), "nothing came through");
+    assert!(stored_records(KafkaServer::shared(), &scene.topic, PARTITIONS).is_empty(), "nothing came through");
 }
 
 #[test]

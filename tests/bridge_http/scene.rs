@@ -115,7 +115,7 @@ impl Scene {
         let file = self.write("settings.yaml", &text);
         let loaded = Settings::load(&file).unwrap_or_else(|error| panic!("{}", error.report()));
         let settings = bridge::Settings::from_settings(&loaded).expect("there is a bridge");
-        let schema = SubjectSchema { subject: "reading".into(), version: 1, id: 7, avro_json: reading::SCHEMA.into() };
+        let schema = SubjectSchema { subject: "reading".into(), version: 1, id: reading::SCHEMA_ID, avro_json: reading::SCHEMA.into() };
         let schemas: Arc<dyn SchemaSource> = Arc::new(SchemaFolder::from_subjects([schema]));
         let components = Components {
             schemas,

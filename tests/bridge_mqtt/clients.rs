@@ -101,7 +101,7 @@ fn order_is_kept_from_one_connection_to_kafka() {
     let records = scene.wait_for_all(kafka, &expected);
     for device in devices {
         let of_device: Vec<i64> =
-            records.iter().map(crate::stored::Stored::identity).filter(|(id, _)| id == device).map(|(_, seq)| seq).collect();
+            records.iter().map(crate::telemetry::identity).filter(|(id, _)| id == device).map(|(_, seq)| seq).collect();
         assert_eq!(of_device, (0..500).collect::<Vec<i64>>(), "device {device}");
     }
     bridge.stop();

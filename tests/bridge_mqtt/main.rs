@@ -4,4 +4,4 @@ mod faults;
 mod hostile;
 mod outages;
 mod scene;
-mod stored;
+mod telemetry;

@@ -1,5 +1,5 @@
 //! A broker of its own, and bridges in this process between it and Kafka.
-use crate::stored::{self, Stored};
+use crate::telemetry::{self, identity};
 use bridge::Components;
 use event_schema::{SchemaFolder, SchemaSource, SubjectSchema};
 use kafka_io::OffsetQuery;
@@ -7,7 +7,7 @@ use prometheus::{Registry, TextEncoder};
 use service_runtime::{clock::SystemClock, health::Health, settings::Settings, shutdown::Shutdown};
 use std::{path::PathBuf, sync::Arc, thread::JoinHandle, time::Duration};
 use tempfile::TempDir;
-use test_kit::{KafkaServer, MosquittoServer, try_wait_for, unique_name, wait_until};
+use test_kit::{KafkaServer, MosquittoServer, StoredRecord, stored_records, try_wait_for, unique_name, wait_until};
 use tokio::sync::oneshot;
 
 pub const LONG: Duration = Duration::from_secs(60);
@@ -77,13 +77,13 @@ impl Scene {
     }
 
     /// Records of the topic that are there now.
-    pub fn stored(&self, kafka: &KafkaServer) -> Vec<Stored> {
-        stored::read(kafka, &self.topic, PARTITIONS)
+    pub fn stored(&self, kafka: &KafkaServer) -> Vec<StoredRecord> {
+        stored_records(kafka, &self.topic, PARTITIONS)
     }
 
     /// Records of the refused topic.
-    pub fn refused(&self, kafka: &KafkaServer) -> Vec<Stored> {
-        stored::read(kafka, &format!("{}.refused", self.topic), 1)
+    pub fn refused(&self, kafka: &KafkaServer) -> Vec<StoredRecord> {
+        stored_records(kafka, &format!("{}.refused", self.topic), 1)
     }
 
     /// Records in the topic so far.
@@ -92,7 +92,7 @@ impl Scene {
     }
 
     /// Waits until the distinct messages in Kafka are these; returns all records, repeated ones too.
-    pub fn wait_for_all(&self, kafka: &KafkaServer, expected: &[(String, i64)]) -> Vec<Stored> {
+    pub fn wait_for_all(&self, kafka: &KafkaServer, expected: &[(String, i64)]) -> Vec<StoredRecord> {
         let mut expected = expected.to_vec();
         expected.sort();
         let (mut last, mut found) = (-1, Vec::new());
@@ -103,7 +103,7 @@ impl Scene {
             }
             last = count;
             let records = self.stored(kafka);
-            found = records.iter().map(Stored::identity).collect();
+            found = records.iter().map(identity).collect();
             found.sort();
             found.dedup();
             (found == expected).then_some(records)
@@ -142,7 +142,8 @@ impl Bridge {
     fn start(settings: bridge::Settings) -> Self {
         let registry = Registry::new();
         let (health, shutdown) = (Arc::new(Health::default()), Shutdown::manual());
-        let schema = SubjectSchema { subject: "telemetry".into(), version: 1, id: 7, avro_json: stored::SCHEMA.into() };
+        let schema =
+            SubjectSchema { subject: "telemetry".into(), version: 1, id: telemetry::SCHEMA_ID, avro_json: telemetry::SCHEMA.into() };
         let schemas: Arc<dyn SchemaSource> = Arc::new(SchemaFolder::from_subjects([schema]));
         let components = Components {
             schemas,

@@ -1,21 +1,19 @@
 //! Apache Kafka in its own process.
 use std::{
-    fs,
-    io::Write as _,
     net::{Ipv4Addr, TcpListener, TcpStream},
-    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Command,
     sync::OnceLock,
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use kafka_io::{Admin, KafkaConfig, Security};
 
 use crate::{
     kafka_files::{Ports, jars, write_properties},
-    process::{Signal, is_running, missing_program, run, send, tail},
+    keeper::Keeper,
+    process::{Signal, run, tail},
     wait::try_wait_for,
 };
 
@@ -26,25 +24,12 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 const START_ATTEMPTS: u32 = 3;
 const JAVA_PACKAGES: &str = "openjdk-17-jre-headless maven";
 
-/// Runs the broker and watches standard input. Its end, by drop or because the test process died, ends the broker and removes its data; the
-/// line `keep` ends only the broker. The broker stays a child that nobody waits for until then, so its process id cannot be another's.
-pub(crate) const KEEPER: &str = r#"
-"$@" </dev/null >>"$BROKER_FOLDER/broker.log" 2>&1 &
-echo $! >"$BROKER_FOLDER/broker.pid.new" && mv "$BROKER_FOLDER/broker.pid.new" "$BROKER_FOLDER/broker.pid"
-read -r line
-kill -9 $! 2>/dev/null
-wait
-[ "$line" = keep ] || rm -rf "$BROKER_FOLDER"
-"#;
-
 /// One broker of Apache Kafka (KRaft mode) with data of its own. It ends with this value, or with the test process, however that ends.
 #[derive(Debug)]
 pub struct KafkaServer {
-    folder: PathBuf,
+    keeper: Keeper,
     jars: PathBuf,
     ports: Ports,
-    keeper: Option<Child>,
-    process_id: u32,
 }
 
 impl KafkaServer {
@@ -95,12 +80,12 @@ impl KafkaServer {
 
     /// Process id of the broker; another one after a restart.
     pub fn process_id(&self) -> u32 {
-        self.process_id
+        self.keeper.process_id()
     }
 
     /// Folder of the broker's data: one folder `<topic>-<kafka_partition>` each. To be changed only while it is stopped.
     pub fn data_folder(&self) -> PathBuf {
-        self.folder.join("data")
+        self.keeper.folder().join("data")
     }
 
     /// Stops it in order; data and ports stay.
@@ -108,15 +93,12 @@ impl KafkaServer {
     /// # Errors
     /// It was not running, or did not stop in a minute.
     pub fn stop(&mut self) -> Result<()> {
-        send(Signal::Terminate, self.process_id)?;
-        let stopped = try_wait_for(STOP_TIMEOUT, || (!is_running(self.process_id)).then_some(()));
-        self.end(true);
-        stopped.with_context(|| format!("the broker did not stop in {} s", STOP_TIMEOUT.as_secs()))
+        self.keeper.stop(STOP_TIMEOUT)
     }
 
     /// Kills it; data and ports stay.
     pub fn kill(&mut self) {
-        self.end(true);
+        self.keeper.end();
     }
 
     /// Freezes or thaws it, or sends another signal.
@@ -124,8 +106,7 @@ impl KafkaServer {
     /// # Errors
     /// It is not running.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        ensure!(self.keeper.is_some(), "the broker is not running");
-        send(signal, self.process_id)
+        self.keeper.signal(signal)
     }
 
     /// Starts it again on the same ports and data after [`Self::stop`] or [`Self::kill`], and waits until it answers.
@@ -133,16 +114,15 @@ impl KafkaServer {
     /// # Errors
     /// As in [`Self::start`].
     pub fn restart(&mut self) -> Result<()> {
-        self.end(true);
+        self.keeper.end();
         self.launch()?;
         self.wait_until_ready()
     }
 
     fn start_once(jars: &Path, overrides: &[(&str, &str)]) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("tributary-kafka-").tempdir().context("create the broker's folder")?.keep();
-        let ports = free_ports()?;
-        let mut server = Self { folder, jars: jars.to_owned(), ports, keeper: None, process_id: 0 };
-        write_properties(&server.folder, ports, overrides)?;
+        let (keeper, ports) = (Keeper::new("tributary-kafka-")?, free_ports()?);
+        write_properties(keeper.folder(), ports, overrides)?;
+        let mut server = Self { keeper, jars: jars.to_owned(), ports };
         server.format()?;
         server.launch()?;
         server.wait_until_ready()?;
@@ -150,7 +130,7 @@ impl KafkaServer {
     }
 
     fn java(&self) -> Vec<String> {
-        let logging = format!("-Dlog4j2.configurationFile={}", self.folder.join("log4j2.properties").display());
+        let logging = format!("-Dlog4j2.configurationFile={}", self.keeper.folder().join("log4j2.properties").display());
         let class_path = format!("{}/*", self.jars.display());
         ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", &logging, "-cp", &class_path].map(str::to_owned).to_vec()
     }
@@ -163,23 +143,15 @@ impl KafkaServer {
         };
         let output = tool(&["random-uuid"]).context("make a cluster id")?;
         let id = output.lines().last().unwrap_or_default().trim();
-        let properties = self.folder.join("server.properties").display().to_string();
+        let properties = self.keeper.folder().join("server.properties").display().to_string();
         tool(&["format", "--standalone", "-t", id, "-c", &properties]).context("format the broker's data")?;
         Ok(())
     }
 
     fn launch(&mut self) -> Result<()> {
-        let pid_file = self.folder.join("broker.pid");
-        let _ = fs::remove_file(&pid_file);
-        let mut keeper = Command::new("sh");
-        keeper.args(["-c", KEEPER, "keeper"]).args(self.java()).arg("kafka.Kafka").arg(self.folder.join("server.properties"));
-        keeper.env("BROKER_FOLDER", &self.folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        // A group of its own: an interrupt in the terminal ends the test, and by that the keeper's input.
-        keeper.process_group(0);
-        self.keeper = Some(keeper.spawn().with_context(|| missing_program("sh", "dash"))?);
-        let read = || fs::read_to_string(&pid_file).ok()?.trim().parse().ok();
-        self.process_id = try_wait_for(START_TIMEOUT, read).context("the broker's process did not start")?;
-        Ok(())
+        let mut command = self.java();
+        command.extend(["kafka.Kafka".to_owned(), self.keeper.folder().join("server.properties").display().to_string()]);
+        self.keeper.launch(&command, "")
     }
 
     /// Ready is: it takes connections and says which cluster it is.
@@ -187,32 +159,12 @@ impl KafkaServer {
         let address = (Ipv4Addr::LOCALHOST, self.ports.broker).into();
         let connected = try_wait_for(START_TIMEOUT, || {
             let ready = TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok();
-            (ready || !is_running(self.process_id)).then_some(ready)
+            (ready || !self.keeper.is_running()).then_some(ready)
         });
         if connected == Some(true) && try_wait_for(START_TIMEOUT, || self.admin().cluster_id().ok()).is_some() {
             return Ok(());
         }
-        let log = fs::read_to_string(self.folder.join("broker.log")).unwrap_or_default();
-        bail!("the broker did not start; its log ends with:\n{}", tail(&log))
-    }
-
-    /// Ends the broker's process and the keeper.
-    fn end(&mut self, keep_data: bool) {
-        let Some(mut keeper) = self.keeper.take() else { return };
-        if let Some(mut input) = keeper.stdin.take()
-            && keep_data
-        {
-            // If the keeper is gone, so is the broker.
-            let _ = input.write_all(b"keep\n");
-        }
-        let _ = keeper.wait();
-    }
-}
-
-impl Drop for KafkaServer {
-    fn drop(&mut self) {
-        self.end(false);
-        let _ = fs::remove_dir_all(&self.folder);
+        bail!("the broker did not start; its log ends with:\n{}", tail(&self.keeper.log()))
     }
 }
 

@@ -3,9 +3,8 @@ use std::{
     fs,
     io::Write as _,
     net::{Ipv4Addr, TcpListener, TcpStream},
-    os::unix::process::CommandExt as _,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::Path,
+    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -13,8 +12,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     certificates::TestAuthority,
-    kafka_server::KEEPER,
-    process::{Signal, is_running, missing_program, run, send, tail},
+    keeper::Keeper,
+    process::{Signal, missing_program, run, tail},
     wait::try_wait_for,
 };
 
@@ -29,12 +28,10 @@ const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sb
 /// It ends with this value, or with the test process, however that ends.
 #[derive(Debug)]
 pub struct MosquittoServer {
-    folder: PathBuf,
+    keeper: Keeper,
     authority: TestAuthority,
     port: u16,
     tls_port: u16,
-    keeper: Option<Child>,
-    process_id: u32,
 }
 
 impl MosquittoServer {
@@ -43,14 +40,14 @@ impl MosquittoServer {
     /// # Errors
     /// It is not installed, or does not start; the message says what to do or ends with its log.
     pub fn start(lines: &[&str]) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("tributary-mosquitto-").tempdir().context("create the broker's folder")?.keep();
+        let keeper = Keeper::new("tributary-mosquitto-")?;
         let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port");
         // Both are held until both are known, so they differ.
         let (plain, tls) = (listen()?, listen()?);
         let (port, tls_port) = (plain.local_addr()?.port(), tls.local_addr()?.port());
         drop((plain, tls));
-        let authority = TestAuthority::make(&folder)?;
-        let mut server = Self { folder, authority, port, tls_port, keeper: None, process_id: 0 };
+        let authority = TestAuthority::make(keeper.folder())?;
+        let mut server = Self { keeper, authority, port, tls_port };
         server.configure(lines)?;
         server.launch()?;
         server.wait_until_ready()?;
@@ -74,7 +71,7 @@ impl MosquittoServer {
 
     /// Process id of the broker; another one after a restart.
     pub fn process_id(&self) -> u32 {
-        self.process_id
+        self.keeper.process_id()
     }
 
     /// Publishes with `mosquitto_pub`, which ends when the broker has the message. `arguments` follow host and port, for example
@@ -109,15 +106,12 @@ impl MosquittoServer {
     /// # Errors
     /// It was not running, or did not stop.
     pub fn stop(&mut self) -> Result<()> {
-        send(Signal::Terminate, self.process_id)?;
-        let stopped = try_wait_for(STOP_TIMEOUT, || (!is_running(self.process_id)).then_some(()));
-        self.end(true);
-        stopped.with_context(|| format!("the broker did not stop in {} s", STOP_TIMEOUT.as_secs()))
+        self.keeper.stop(STOP_TIMEOUT)
     }
 
     /// Kills it: what it did not write yet is lost, sessions too.
     pub fn kill(&mut self) {
-        self.end(true);
+        self.keeper.end();
     }
 
     /// Removes what a stopped broker keeps, so that it starts without sessions.
@@ -125,8 +119,8 @@ impl MosquittoServer {
     /// # Errors
     /// The file cannot be removed.
     pub fn forget(&self) -> Result<()> {
-        ensure!(self.keeper.is_none(), "the broker is running");
-        match fs::remove_file(self.folder.join("mosquitto.db")) {
+        ensure!(!self.keeper.is_launched(), "the broker is running");
+        match fs::remove_file(self.keeper.folder().join("mosquitto.db")) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context("remove the broker's data"),
             _ => Ok(()),
         }
@@ -137,7 +131,7 @@ impl MosquittoServer {
     /// # Errors
     /// As [`Self::start`].
     pub fn restart(&mut self) -> Result<()> {
-        self.end(true);
+        self.keeper.end();
         self.launch()?;
         self.wait_until_ready()
     }
@@ -147,13 +141,12 @@ impl MosquittoServer {
     /// # Errors
     /// It is not running.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        ensure!(self.keeper.is_some(), "the broker is not running");
-        send(signal, self.process_id)
+        self.keeper.signal(signal)
     }
 
     /// What it wrote to its log so far.
     pub fn log(&self) -> String {
-        fs::read(self.folder.join("broker.log")).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        self.keeper.log()
     }
 
     fn configure(&self, lines: &[&str]) -> Result<()> {
@@ -165,7 +158,7 @@ impl MosquittoServer {
              listener {} 127.0.0.1\nlistener {} 127.0.0.1\ncafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate true\n\
              use_identity_as_username true\n",
             user()?,
-            path(&self.folder),
+            path(self.keeper.folder()),
             self.port,
             self.tls_port,
             path(self.authority.file()),
@@ -176,53 +169,23 @@ impl MosquittoServer {
             text.push_str(line);
             text.push('\n');
         }
-        fs::write(self.folder.join("mosquitto.conf"), text).context("write mosquitto.conf")
+        fs::write(self.keeper.folder().join("mosquitto.conf"), text).context("write mosquitto.conf")
     }
 
     fn launch(&mut self) -> Result<()> {
-        let pid_file = self.folder.join("broker.pid");
-        let _ = fs::remove_file(&pid_file);
-        let mut keeper = Command::new("sh");
-        keeper.args(["-c", KEEPER, "keeper", "mosquitto", "-c"]).arg(self.folder.join("mosquitto.conf"));
-        let path = std::env::var("PATH").unwrap_or_default();
-        keeper.env("BROKER_FOLDER", &self.folder).env("PATH", format!("{path}:{SEARCH_PATH}"));
-        keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        // A group of its own: an interrupt in the terminal ends the test, and by that the keeper's input.
-        keeper.process_group(0);
-        self.keeper = Some(keeper.spawn().with_context(|| missing_program("sh", "dash"))?);
-        let read = || fs::read_to_string(&pid_file).ok()?.trim().parse().ok();
-        self.process_id = try_wait_for(START_TIMEOUT, read).context("the broker's process did not start")?;
-        Ok(())
+        let settings = self.keeper.folder().join("mosquitto.conf").display().to_string();
+        self.keeper.launch(&["mosquitto".to_owned(), "-c".to_owned(), settings], SEARCH_PATH)
     }
 
     fn wait_until_ready(&self) -> Result<()> {
         let connected = try_wait_for(START_TIMEOUT, || {
             let both = [self.port, self.tls_port].into_iter().all(|port| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
-            (both || !is_running(self.process_id)).then_some(both)
+            (both || !self.keeper.is_running()).then_some(both)
         });
         if connected == Some(true) {
             return Ok(());
         }
         bail!("{}; its log ends with:\n{}", missing_program("mosquitto", PACKAGES), tail(&self.log()))
-    }
-
-    /// Ends the broker's process and the keeper.
-    fn end(&mut self, keep_data: bool) {
-        let Some(mut keeper) = self.keeper.take() else { return };
-        if let Some(mut input) = keeper.stdin.take()
-            && keep_data
-        {
-            // If the keeper is gone, so is the broker.
-            let _ = input.write_all(b"keep\n");
-        }
-        let _ = keeper.wait();
-    }
-}
-
-impl Drop for MosquittoServer {
-    fn drop(&mut self) {
-        self.end(false);
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

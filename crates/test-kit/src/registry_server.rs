@@ -3,9 +3,8 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::{Ipv4Addr, TcpListener, TcpStream},
-    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Command,
     sync::OnceLock,
     time::Duration,
 };
@@ -15,8 +14,8 @@ use serde_json::{Value, json};
 
 use crate::{
     cache::made_once,
-    kafka_server::KEEPER,
-    process::{Signal, is_running, missing_program, run, send, tail},
+    keeper::Keeper,
+    process::{Signal, run, tail},
     wait::try_wait_for,
 };
 
@@ -30,10 +29,8 @@ const INTERFACE: &str = "/apis/ccompat/v7";
 /// A registry with the interface of Confluent's, in memory. It ends with this value, or with the test process, however that ends.
 #[derive(Debug)]
 pub struct RegistryServer {
-    folder: PathBuf,
+    keeper: Keeper,
     port: u16,
-    keeper: Option<Child>,
-    process_id: u32,
 }
 
 impl RegistryServer {
@@ -43,10 +40,10 @@ impl RegistryServer {
     /// `java` or `mvn` is missing, the download failed, or the registry did not start; the message says what to do or ends with its log.
     pub fn start() -> Result<Self> {
         let jar = jar()?;
-        let folder = tempfile::Builder::new().prefix("tributary-registry-").tempdir().context("create the registry's folder")?.keep();
+        let keeper = Keeper::new("tributary-registry-")?;
         let port =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).context("find a free port")?.port();
-        let mut server = Self { folder, port, keeper: None, process_id: 0 };
+        let mut server = Self { keeper, port };
         server.launch(&jar)?;
         server.wait_until_ready()?;
         Ok(server)
@@ -94,35 +91,24 @@ impl RegistryServer {
     /// # Errors
     /// It is not running.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        ensure!(self.keeper.is_some(), "the registry is not running");
-        send(signal, self.process_id)
+        self.keeper.signal(signal)
     }
 
     fn launch(&mut self, jar: &Path) -> Result<()> {
-        let mut keeper = Command::new("sh");
-        keeper.args(["-c", KEEPER, "keeper", "java", "-Xmx400m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
-        keeper.args([format!("-Dquarkus.http.port={}", self.port), "-Dquarkus.http.host=127.0.0.1".to_owned(), "-jar".to_owned()]);
-        keeper.arg(jar).env("BROKER_FOLDER", &self.folder);
-        keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        // A group of its own: an interrupt in the terminal ends the test, and by that the keeper's input.
-        keeper.process_group(0);
-        self.keeper = Some(keeper.spawn().with_context(|| missing_program("sh", "dash"))?);
-        let pid_file = self.folder.join("broker.pid");
-        let read = || fs::read_to_string(&pid_file).ok()?.trim().parse().ok();
-        self.process_id = try_wait_for(START_TIMEOUT, read).context("the registry's process did not start")?;
-        Ok(())
+        let java = ["java", "-Xmx400m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dquarkus.http.host=127.0.0.1"].map(str::to_owned);
+        let program = [format!("-Dquarkus.http.port={}", self.port), "-jar".to_owned(), jar.display().to_string()];
+        self.keeper.launch(&[&java[..], &program].concat(), "")
     }
 
     fn wait_until_ready(&self) -> Result<()> {
         let answered = try_wait_for(START_TIMEOUT, || {
             let ready = self.call("GET", "/subjects", "").is_ok();
-            (ready || !is_running(self.process_id)).then_some(ready)
+            (ready || !self.keeper.is_running()).then_some(ready)
         });
         if answered == Some(true) {
             return Ok(());
         }
-        let log = fs::read_to_string(self.folder.join("broker.log")).unwrap_or_default();
-        bail!("the registry did not start; its log ends with:\n{}", tail(&log))
+        bail!("the registry did not start; its log ends with:\n{}", tail(&self.keeper.log()))
     }
 
     /// One call on a connection of its own.
@@ -138,17 +124,6 @@ impl RegistryServer {
         let (head, body) = answer.split_once("\r\n\r\n").context("the answer has no head")?;
         ensure!(head.split(' ').nth(1) == Some("200"), "answered `{answer}`");
         serde_json::from_str(body).with_context(|| format!("parse `{body}`"))
-    }
-}
-
-impl Drop for RegistryServer {
-    fn drop(&mut self) {
-        // The end of its input ends keeper and registry.
-        if let Some(mut keeper) = self.keeper.take() {
-            drop(keeper.stdin.take());
-            let _ = keeper.wait();
-        }
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
