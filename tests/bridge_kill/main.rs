@@ -1,10 +1,12 @@
-//! The bridge under fire: what an MQTT broker acknowledged to devices is in Kafka, however often the bridge, Kafka and the MQTT broker end.
+//! The bridge under fire: what an MQTT broker acknowledged to devices is in Kafka, however often the bridge, Kafka and the MQTT broker end,
+//! and so is what an HTTP client posted until it was answered.
 //!
 //! `make test-kill` runs it. `KILL_SEED=…` replays the order of the events; `KILL_MESSAGES` sets the messages. What happened goes to
 //! target/kill-bridge.json.
 #![allow(clippy::print_stdout, reason = "a kill test says what it did, so that it can be replayed")]
 mod fire;
 mod fleet;
+mod http;
 mod scene;
 
 use fire::Fire;
