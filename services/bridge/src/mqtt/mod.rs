@@ -8,7 +8,7 @@
 //! | [`acks`] | pure: which packet id may be acknowledged |
 //! | [`prepare`] | from a message to its record, or to its refused record |
 //! | [`router`], [`topic`] | routes; checks of topics and of the names in them |
-//! | [`adapter`] | what is needed of a client library; [`rumqttc_v5`], [`rumqttc_v4`] |
+//! | [`adapter`] | what is needed of a client library; [`rumqttc`] for MQTT 5 and 3.1.1 |
 //!
 //! Architecture Invariant: nothing between the broker and the outbox waits. A message that has no place yet is parked in its session, and the
 //! broker stops by itself at `receive_maximum`.
@@ -20,8 +20,7 @@ mod carrier;
 pub mod connection;
 pub mod prepare;
 pub mod router;
-pub mod rumqttc_v4;
-pub mod rumqttc_v5;
+pub mod rumqttc;
 pub mod session;
 mod state;
 mod tls;
@@ -33,8 +32,7 @@ use crate::{destination::Destination, error::BridgeError, metrics::MqttMetrics, 
 use connection::Shared;
 use event_schema::SchemaSource;
 use router::Router;
-use rumqttc_v4::V4;
-use rumqttc_v5::V5;
+use rumqttc::{v4::V4, v5::V5};
 use service_runtime::{
     clock::Clock,
     health::Health,

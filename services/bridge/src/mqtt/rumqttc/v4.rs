@@ -1,15 +1,11 @@
 //! MQTT 3.1.1 by rumqttc.
-use super::adapter::{Busy, ConnectOptions, EndReason, Event, Message, MqttClient, MqttHandle, MqttSession, SessionEnd};
-use bytes::Bytes;
-use rumqttc::{
-    AsyncClient, ConnectionError, Event as RawEvent, EventLoop, MqttOptions, NetworkOptions, Outgoing, Packet, Publish, QoS, StateError,
-    SubscribeFilter, SubscribeReasonCode, TlsConfiguration, Transport, mqttbytes::Error as PacketError,
+use super::{OUTGOING_SLOTS, network, queue, subscribed, transport};
+use crate::mqtt::adapter::{Busy, ConnectOptions, EndReason, Event, Message, MqttClient, MqttHandle, MqttSession, SessionEnd};
+use ::rumqttc::{
+    AsyncClient, ConnectionError, Event as RawEvent, EventLoop, MqttOptions, Outgoing, Packet, Publish, QoS, StateError, SubscribeFilter,
+    SubscribeReasonCode, mqttbytes::Error as PacketError,
 };
-
-/// Requests beside acknowledgements: subscriptions, DISCONNECT.
-const OTHER_REQUESTS: usize = 64;
-/// The bridge publishes nothing; packet ids of subscriptions come from the same numbers.
-const OUTGOING_SLOTS: u16 = 64;
+use bytes::Bytes;
 
 /// MQTT 3.1.1.
 pub struct V4;
@@ -37,15 +33,11 @@ impl MqttClient for V4 {
         if let Some((user, password)) = &options.credentials {
             raw.set_credentials(user, password);
         }
-        if let Some(tls) = &options.tls {
-            raw.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls.clone())));
+        if let Some(transport) = transport(options) {
+            raw.set_transport(transport);
         }
-        let mut network = NetworkOptions::new();
-        // An acknowledgement is four bytes: it must not wait for company.
-        network.set_tcp_nodelay(true);
-        network.set_connection_timeout(options.connect_timeout.as_secs().max(1));
-        let (client, mut events) = AsyncClient::new(raw, usize::from(options.receive_maximum) + OTHER_REQUESTS);
-        events.set_network_options(network);
+        let (client, mut events) = AsyncClient::new(raw, queue(options));
+        events.set_network_options(network(options));
         (V4Session { events }, V4Handle { client })
     }
 }
@@ -73,10 +65,7 @@ fn incoming(packet: Packet) -> Event {
             properties: Vec::new(),
         }),
         Packet::SubAck(answer) => {
-            let is_granted = |code: &SubscribeReasonCode| matches!(code, SubscribeReasonCode::Success(QoS::AtLeastOnce | QoS::ExactlyOnce));
-            let refused = answer.return_codes.iter().filter(|code| !is_granted(code)).map(|code| format!("{code:?}")).collect();
-            let granted = answer.return_codes.iter().filter(|code| is_granted(code)).count();
-            Event::Subscribed { granted, refused }
+            subscribed(&answer.return_codes, |code| matches!(code, SubscribeReasonCode::Success(QoS::AtLeastOnce | QoS::ExactlyOnce)))
         }
         _ => Event::Other,
     }

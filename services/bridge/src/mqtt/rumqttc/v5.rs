@@ -1,7 +1,8 @@
 //! MQTT 5 by rumqttc.
-use super::adapter::{Busy, ConnectOptions, EndReason, Event, Message, MqttClient, MqttHandle, MqttSession, SessionEnd};
-use rumqttc::{
-    NetworkOptions, Outgoing, TlsConfiguration, Transport,
+use super::{OUTGOING_SLOTS, network, queue, subscribed, transport};
+use crate::mqtt::adapter::{Busy, ConnectOptions, EndReason, Event, Message, MqttClient, MqttHandle, MqttSession, SessionEnd};
+use ::rumqttc::{
+    Outgoing,
     v5::{
         AsyncClient, ConnectionError, Event as RawEvent, EventLoop, MqttOptions, StateError,
         mqttbytes::{
@@ -10,11 +11,6 @@ use rumqttc::{
         },
     },
 };
-
-/// Requests beside acknowledgements: subscriptions, DISCONNECT.
-const OTHER_REQUESTS: usize = 64;
-/// The bridge publishes nothing; rumqttc keeps a slot for each message that might be out.
-const OUTGOING_SLOTS: u16 = 64;
 
 /// MQTT 5.
 pub struct V5;
@@ -46,15 +42,11 @@ impl MqttClient for V5 {
         if let Some((user, password)) = &options.credentials {
             raw.set_credentials(user, password);
         }
-        if let Some(tls) = &options.tls {
-            raw.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls.clone())));
+        if let Some(transport) = transport(options) {
+            raw.set_transport(transport);
         }
-        let mut network = NetworkOptions::new();
-        // An acknowledgement is four bytes: it must not wait for company.
-        network.set_tcp_nodelay(true);
-        network.set_connection_timeout(options.connect_timeout.as_secs().max(1));
-        raw.set_network_options(network);
-        let (client, events) = AsyncClient::new(raw, usize::from(options.receive_maximum) + OTHER_REQUESTS);
+        raw.set_network_options(network(options));
+        let (client, events) = AsyncClient::new(raw, queue(options));
         (V5Session { events }, V5Handle { client })
     }
 }
@@ -76,10 +68,7 @@ fn incoming(packet: Packet) -> Event {
         Packet::ConnAck(answer) => Event::Connected { session_present: answer.session_present, unusable: unusable(&answer) },
         Packet::Publish(publish) => Event::Message(message(publish)),
         Packet::SubAck(answer) => {
-            let is_granted = |code: &SubscribeReasonCode| matches!(code, SubscribeReasonCode::Success(QoS::AtLeastOnce | QoS::ExactlyOnce));
-            let refused = answer.return_codes.iter().filter(|code| !is_granted(code)).map(|code| format!("{code:?}")).collect();
-            let granted = answer.return_codes.iter().filter(|code| is_granted(code)).count();
-            Event::Subscribed { granted, refused }
+            subscribed(&answer.return_codes, |code| matches!(code, SubscribeReasonCode::Success(QoS::AtLeastOnce | QoS::ExactlyOnce)))
         }
         _ => Event::Other,
     }
