@@ -4,6 +4,9 @@
 //! that a broken rule is seen.
 
 pub mod check;
+mod revisions;
+
+pub use revisions::Revisions;
 
 use std::fmt;
 

@@ -20,11 +20,25 @@ pub enum Bug {
     SweepWithoutRecord = 6,
     /// New settings open closed windows again.
     ClosedUndoneBySettings = 7,
+    /// A seal replaces late files that were committed after it had read its inputs, and so loses their rows.
+    SealIgnoresLanded = 8,
+    /// Superseded files are vacuumed while the catalog still shows them.
+    VacuumBeforeRegister = 9,
+    /// A derived window is made from other revisions than its record names.
+    DeriveReadsOtherRevisions = 10,
+    /// A seal may rest on a revision that has been replaced meanwhile.
+    SealOnStaleRevision = 11,
+    /// The new owner of a kafka_partition begins with no watermark, and the log takes what it reports.
+    WatermarkBackOnReassignment = 12,
+    /// Event times alone move watermarks (`windowing::planted`).
+    FastClocksMoveWatermark = 13,
+    /// Rows whose dedupe columns are null count as duplicates.
+    NullsAreDuplicates = 14,
 }
 
 impl Bug {
     /// All bugs.
-    pub const ALL: [Bug; 7] = [
+    pub const ALL: [Bug; 14] = [
         Bug::PublishBeforeCommit,
         Bug::SkipContinuity,
         Bug::LostReplyIsFailure,
@@ -32,6 +46,13 @@ impl Bug {
         Bug::LateRowIntoOpen,
         Bug::SweepWithoutRecord,
         Bug::ClosedUndoneBySettings,
+        Bug::SealIgnoresLanded,
+        Bug::VacuumBeforeRegister,
+        Bug::DeriveReadsOtherRevisions,
+        Bug::SealOnStaleRevision,
+        Bug::WatermarkBackOnReassignment,
+        Bug::FastClocksMoveWatermark,
+        Bug::NullsAreDuplicates,
     ];
 }
 
@@ -55,4 +76,5 @@ pub const fn is_planted(_bug: Bug) -> bool {
 #[cfg(feature = "planted-bugs")]
 pub fn plant(bug: Option<Bug>) {
     PLANTED.store(bug.map_or(0, |bug| bug as u8), std::sync::atomic::Ordering::Relaxed);
+    windowing::planted::let_fast_clocks_count(bug == Some(Bug::FastClocksMoveWatermark));
 }

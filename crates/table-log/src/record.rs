@@ -109,6 +109,29 @@ pub struct TableSettings {
     /// Sort order of sealed files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sort_by: Vec<String>,
+    /// The catalog that shows the table.
+    #[serde(default, skip_serializing_if = "Catalog::is_none")]
+    pub catalog: Catalog,
+}
+
+/// Which catalog shows a table: superseded files are kept until it shows their successors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Catalog {
+    /// None: readers follow the log, which shows a revision as soon as its files are published.
+    #[default]
+    None,
+    /// A catalog in files.
+    File,
+    /// AWS Glue.
+    Glue,
+}
+
+impl Catalog {
+    /// Whether readers follow the log.
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
+    }
 }
 
 /// `source`: topics as sources of the table.
@@ -280,6 +303,9 @@ pub struct DeriveBody {
     pub inputs: Vec<DeriveInput>,
     /// SHA-256 of the SQL and its references' versions, lower-case hex.
     pub transform_sha256: String,
+    /// Versions of the reference tables that were joined: name and SHA-256 of the file, lower-case hex.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub references: BTreeMap<String, String>,
     /// Its lake partitions with their files.
     pub lake_partitions: Vec<RevisedPartition>,
 }

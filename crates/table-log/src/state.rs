@@ -25,7 +25,7 @@ use std::fmt;
 use windowing::Time;
 
 /// Version of this fold: part of a checkpoint's key. Raise it whenever `apply` or the state's shape changes.
-pub const FOLD_VERSION: u32 = 1;
+pub const FOLD_VERSION: u32 = 2;
 
 /// The fold. `(seq, index)` references stand for file entries, so it stays small.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -48,6 +48,9 @@ pub struct TableState {
     pub(crate) swept_before: Option<Seq>,
     pub(crate) registered: Option<Registered>,
     flushed: Option<Seq>,
+    /// The newest `vacuum`.
+    #[serde(default)]
+    vacuumed: Option<Seq>,
     totals: Totals,
 }
 
@@ -125,9 +128,7 @@ impl TableState {
         }
         self.fold_body(record);
         self.sources.settle();
-        if let Some(closed) = self.closes_now() {
-            self.closed_through = self.closed_through.max(Some(closed));
-        }
+        self.closed_through = self.closes_now(self.closed_through);
         self.last_put_id = Some(record.put_id.clone());
         self.next_seq = Seq(record.seq.0 + 1);
     }
@@ -164,6 +165,7 @@ impl TableState {
                 for file in files {
                     self.superseded.remove(file);
                 }
+                self.vacuumed = Some(by);
             }
             Body::Sweep(body) => self.swept_before = self.swept_before.max(Some(body.before)),
             Body::Flush(_) => self.flushed = Some(by),
@@ -256,9 +258,10 @@ impl TableState {
         }
     }
 
-    /// Watermark - lateness in force: windows that end here or before close now.
-    fn closes_now(&self) -> Option<Time> {
-        Some(self.sources.watermark()? - self.table.as_ref()?.settings.allowed_lateness)
+    /// Windows that end here or before are closed now, if those up to `before` were.
+    fn closes_now(&self, before: Option<Time>) -> Option<Time> {
+        let lateness = self.table.as_ref()?.settings.allowed_lateness;
+        windowing::closed_through(before, self.sources.watermark(), lateness)
     }
 }
 

@@ -520,7 +520,14 @@ fn a_derived_window_follows_newer_inputs_only() {
         });
         let lake_partitions = files.collect();
         let transform_sha256 = "sql".to_owned();
-        Body::Derive(DeriveBody { window_start: hour(0), revision, inputs: inputs.to_vec(), transform_sha256, lake_partitions })
+        Body::Derive(DeriveBody {
+            window_start: hour(0),
+            revision,
+            inputs: inputs.to_vec(),
+            transform_sha256,
+            references: BTreeMap::new(),
+            lake_partitions,
+        })
     };
     let nothing = derive(&mut table, 1, &[], &["a"]);
     table.invalid(nothing);

@@ -62,6 +62,11 @@ impl WindowSize {
         start + self.0
     }
 
+    /// Whether the window that starts at `start` ends at [`crate::closed_through`] or before.
+    pub fn is_closed(self, start: Time, closed_through: Option<Time>) -> bool {
+        closed_through.is_some_and(|closed| self.end_of(start) <= closed)
+    }
+
     /// Whether a window starts at `time`.
     pub fn is_start(self, time: Time) -> bool {
         time.0.rem_euclid(self.0.0) == 0

@@ -1,8 +1,9 @@
 //! Bodies and files of a small table, for the tests of this crate. A file's content names its rows, one `kafka_partition,offset,event_time` a line.
+#![allow(dead_code, reason = "each test uses its part")]
 use lake_store::{LakeStore, StoreError};
 use std::collections::BTreeMap;
 use table_log::key::{DataFolder, Key, Layout};
-use table_log::record::{AppendRange, Body, Column, FileEntry, SourceBody, SourceDeclaration, TableBody, TableSettings};
+use table_log::record::{AppendRange, Body, Catalog, Column, FileEntry, SourceBody, SourceDeclaration, TableBody, TableSettings};
 use table_log::{KafkaPartition, LakePartition, Offset, OffsetRange, Seq, SourcePartition, TableName};
 use windowing::{Micros, Time, Watermark, WindowSize};
 
@@ -40,6 +41,7 @@ pub fn table_body(schema_version: u32, allowed_lateness: Micros) -> TableBody {
         max_past: Micros::DAY,
         dedupe_by: Vec::new(),
         sort_by: Vec::new(),
+        catalog: Catalog::Glue,
     };
     let columns = vec![Column { name: "at".to_owned(), glue_type: "timestamp".to_owned() }];
     TableBody { schema_version, avro_schema: "\"long\"".to_owned(), columns, settings }
@@ -75,10 +77,36 @@ pub fn plain_range(kafka_partition: i32, start: i64, end: i64, watermark: Waterm
     }
 }
 
+/// A table derived from the first one.
+pub fn derived_table_name() -> TableName {
+    TableName("pairs".to_owned())
+}
+
+pub fn derived_window_size() -> WindowSize {
+    WindowSize::new(Micros(2 * Micros::MINUTE.0)).expect("two minutes are a window")
+}
+
+pub fn derived_layout() -> Layout {
+    Layout { table: derived_table_name(), window: derived_window_size(), partition_by: Vec::new() }
+}
+
+pub fn derived_table_body() -> TableBody {
+    let mut body = table_body(1, Micros::ZERO);
+    body.avro_schema.clear();
+    body.settings.window = derived_window_size();
+    body.settings.catalog = Catalog::None;
+    body
+}
+
 /// Which file is to be staged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     Data(Time, DataFolder),
     Quarantine(Time),
+    /// Rows by twos: one that is dropped, then the one that is kept for it.
+    Duplicates(Time),
+    /// A revision of a derived window.
+    Derived(Time, u32),
 }
 
 pub fn encode(rows: &[Row]) -> Vec<u8> {
@@ -97,18 +125,20 @@ pub fn decode(body: &[u8]) -> Vec<Row> {
 
 /// Stages a file of these rows.
 pub async fn stage(store: &dyn LakeStore, place: &Place, base: Seq, staging: &str, rows: &[Row]) -> Result<FileEntry, StoreError> {
-    let (lake_partition, late, key) = match place {
-        Place::Data(window_start, folder) => {
-            let lake_partition = LakePartition { window_start: *window_start, values: Vec::new() };
-            let key = Key::Data { lake_partition: lake_partition.clone(), folder: *folder, base, staging: staging.to_owned() };
-            (lake_partition, *folder == DataFolder::Late, key)
-        }
-        Place::Quarantine(day) => {
-            let lake_partition = LakePartition { window_start: *day, values: Vec::new() };
-            (lake_partition, false, Key::Quarantine { day: *day, base, staging: staging.to_owned() })
-        }
+    let (window_start, late, layout) = match place {
+        Place::Data(window_start, folder) => (*window_start, *folder == DataFolder::Late, layout()),
+        Place::Quarantine(start) | Place::Duplicates(start) => (*start, false, layout()),
+        Place::Derived(window_start, _) => (*window_start, false, derived_layout()),
     };
-    let key = layout().path(&key);
+    let lake_partition = LakePartition { window_start, values: Vec::new() };
+    let (at, staging) = (lake_partition.clone(), staging.to_owned());
+    let key = layout.path(&match place {
+        Place::Data(_, folder) => Key::Data { lake_partition: at, folder: *folder, base, staging },
+        Place::Derived(_, revision) => Key::Data { lake_partition: at, folder: DataFolder::Revision(*revision), base, staging },
+        Place::Quarantine(day) => Key::Quarantine { day: *day, base, staging },
+        Place::Duplicates(_) => Key::Duplicates { lake_partition: at, base, staging },
+    });
+    let per_row = if matches!(place, Place::Duplicates(_)) { 2 } else { 1 };
     let mut file = store.stage(&key).await?;
     file.write(encode(rows).into()).await?;
     let (upload, bytes) = file.finish().await?;
@@ -117,7 +147,7 @@ pub async fn stage(store: &dyn LakeStore, place: &Place, base: Seq, staging: &st
         key,
         lake_partition,
         late,
-        rows: rows.len() as u64,
+        rows: (rows.len() / per_row) as u64,
         bytes,
         event_time_min: times().min().expect("a file has rows"),
         event_time_max: times().max().expect("a file has rows"),

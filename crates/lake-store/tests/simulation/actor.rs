@@ -1,23 +1,30 @@
-//! One process: its client of the store, its random choices, its crashes and pauses.
-use crate::lake::{Place, Row, stage, table_name};
+//! One process: its client of the store, its random choices, its clock, its crashes and pauses.
+use crate::crash::{self, Doom, Doomed, POINTS};
+use crate::lake::{Place, Row, derived_table_name, stage, table_name};
 use crate::sim::Sim;
 use futures::future::BoxFuture;
 use lake_store::{CommitOutcome, FaultPlan, FaultRates, LakeStore, MemoryStore, TableLog, TableLogOptions};
+use rand::seq::IndexedRandom;
 use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use table_log::record::{Body, FileEntry};
-use table_log::{Record, TableState};
+use table_log::{Record, TableName, TableState};
 use tokio::time::{Instant, sleep_until};
-use windowing::Time;
+use windowing::{Micros, Time};
+
+/// No process's clock is further off, either way.
+pub const MOST_SKEW: Micros = Micros::from_secs(40);
 
 pub struct Actor {
     pub sim: Arc<Sim>,
     pub name: String,
     pub store: MemoryStore,
     pub random: ChaCha8Rng,
+    /// How far its clock is ahead.
+    skew: Micros,
 }
 
 /// A process's life.
@@ -28,20 +35,28 @@ fn faults() -> FaultPlan {
     FaultPlan { rates, longest_delay: Duration::from_secs(3), latest_landing: Duration::from_secs(60), ..FaultPlan::default() }
 }
 
-/// Runs a process again and again: it crashes at random, and is paused at random. Once all is calm it runs undisturbed.
+/// Runs a process again and again: it crashes at random or at a fail point, is paused at random, and its clock is off. Once all is calm it
+/// runs undisturbed.
 pub async fn supervise(sim: Arc<Sim>, name: String, seed: u64, life: Life) {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     while !sim.is_calm() {
-        let store = sim.store.client(faults(), random.next_u64());
-        let actor =
-            Actor { sim: Arc::clone(&sim), name: name.clone(), store: store.clone(), random: ChaCha8Rng::seed_from_u64(random.next_u64()) };
+        let actor = Actor {
+            sim: Arc::clone(&sim),
+            name: name.clone(),
+            store: sim.store.client(faults(), random.next_u64()),
+            random: ChaCha8Rng::seed_from_u64(random.next_u64()),
+            skew: Micros(random.random_range(-MOST_SKEW.0..=MOST_SKEW.0)),
+        };
+        let store = actor.store.clone();
         let lifetime = between(&mut random, 20, 300);
         let pauses = ChaCha8Rng::seed_from_u64(random.next_u64());
+        let point = POINTS.choose(&mut random).copied().filter(|_| random.random_bool(0.6));
+        let doom = point.map(|point| Doom::new(point, random.random_range(0..4)));
         tokio::select! {
             biased;
             () = sim.until_calm() => {}
             () = elapse(lifetime) => sim.trace(&name, "crashes"),
-            () = paused_at_random(life(actor), pauses) => sim.trace(&name, "ends"),
+            end = paused_at_random(Doomed::new(life(actor), doom), pauses) => sim.note_end(&name, end),
         }
         store.crash();
         sim.count(|counts| counts.crashes += 1);
@@ -50,19 +65,19 @@ pub async fn supervise(sim: Arc<Sim>, name: String, seed: u64, life: Life) {
     loop {
         let store = sim.store.client(FaultPlan::default(), random.next_u64());
         let random = ChaCha8Rng::seed_from_u64(random.next_u64());
-        life(Actor { sim: Arc::clone(&sim), name: name.clone(), store, random }).await;
+        life(Actor { sim: Arc::clone(&sim), name: name.clone(), store, random, skew: Micros::ZERO }).await;
         elapse(Duration::from_secs(1)).await;
     }
 }
 
 /// Polls the process for a while, then not at all for a while: what it had sent goes on, and it wakes as a zombie.
-async fn paused_at_random(life: impl Future<Output = ()>, mut random: ChaCha8Rng) {
+async fn paused_at_random(life: Doomed, mut random: ChaCha8Rng) -> Option<&'static str> {
     let mut life = pin!(life);
     loop {
         tokio::select! {
             biased;
             () = elapse(between(&mut random, 5, 90)) => {}
-            () = &mut life => return,
+            end = &mut life => return end,
         }
         let pause = if random.random_bool(0.3) { between(&mut random, 60, 180) } else { between(&mut random, 0, 3) };
         elapse(pause).await;
@@ -91,19 +106,35 @@ impl Actor {
     /// Another thread of the same process.
     pub fn fork(&mut self, suffix: &str) -> Self {
         let random = ChaCha8Rng::seed_from_u64(self.random.next_u64());
-        Self { sim: Arc::clone(&self.sim), name: format!("{}{suffix}", self.name), store: self.store.clone(), random }
+        Self { sim: Arc::clone(&self.sim), name: format!("{}{suffix}", self.name), store: self.store.clone(), random, skew: self.skew }
     }
 
+    /// What its machine's clock says.
+    pub fn clock(&self) -> Time {
+        self.sim.clock() + self.skew
+    }
+
+    /// The log of the table that is fed by Kafka.
     pub async fn open(&mut self) -> Option<TableLog> {
+        self.open_table(table_name()).await
+    }
+
+    /// The log of the derived table.
+    pub async fn open_derived(&mut self) -> Option<TableLog> {
+        self.open_table(derived_table_name()).await
+    }
+
+    async fn open_table(&mut self, table: TableName) -> Option<TableLog> {
         let options = TableLogOptions {
             request_timeout: Duration::from_secs(5),
             retry_for: Duration::from_secs(20),
             checkpoint_every: 20,
             seed: Some(self.random.next_u64()),
             wall_clock: || Time(0),
+            fail_point: crash::pass,
             ..TableLogOptions::new(&self.name)
         };
-        let opened = TableLog::open(Arc::new(self.store.clone()), table_name(), options).await;
+        let opened = TableLog::open(Arc::new(self.store.clone()), table, options).await;
         if let Err(error) = &opened {
             self.complain(error);
         }
@@ -126,8 +157,10 @@ impl Actor {
         let base = state.newest_seq()?;
         let staging = uuid::Builder::from_random_bytes(self.random.random()).into_uuid().to_string();
         let store: &dyn LakeStore = &self.store;
+        crash::pass("before-stage");
         match stage(store, place, base, &staging, rows).await {
             Ok(entry) => {
+                crash::pass("after-stage");
                 self.sim.note_staged(&entry.key, rows);
                 Some(entry)
             }
@@ -158,7 +191,9 @@ impl Actor {
             Ok(not_committed) => {
                 self.trace(format!("{not_committed:?}"));
                 self.sim.count(|counts| counts.fenced += 1);
+                crash::pass("before-discard");
                 log.discard(files).await;
+                crash::pass("after-discard");
             }
             Err(error) => self.complain(&error),
         }

@@ -1,4 +1,5 @@
-//! A topic whose records are a function of seed, kafka_partition and offset.
+//! A topic whose records are a function of seed, kafka_partition and offset: some come late, some twice, some from a fast clock.
+use crate::lake::Row;
 use windowing::{Micros, Time};
 
 pub const KAFKA_PARTITIONS: i32 = 4;
@@ -10,6 +11,8 @@ const SHORT: i32 = 2;
 pub const START: Time = Time(1_790_000_040_000_000);
 /// A record arrives so often in each kafka_partition.
 const INTERVAL: Micros = Micros(5_000_000);
+/// No device's clock is further ahead.
+const FASTEST_MS: u64 = 240_000;
 
 /// What becomes of an offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub struct Event {
     pub fate: Fate,
     pub event_time: Time,
     pub kafka_timestamp: Time,
+    /// The dedupe column; two rows of one key and one event time are one event that was sent twice.
+    pub key: Option<u64>,
 }
 
 /// Where a kafka_partition ends.
@@ -38,16 +43,45 @@ pub fn available(kafka_partition: i32, clock: Time) -> i64 {
 }
 
 pub fn event(seed: u64, kafka_partition: i32, offset: i64) -> Event {
-    let draw = mix(seed ^ mix(kafka_partition.unsigned_abs().into()) ^ mix(offset.unsigned_abs() + 1000));
+    let sent = sent(seed, kafka_partition, offset);
+    let draw = draw(seed, kafka_partition, offset + 5000);
+    if offset == 0 || !draw.is_multiple_of(9) {
+        return sent;
+    }
+    // What an earlier offset holds, soon after it or long after.
+    let back = 1 + (draw >> 8) % if draw.is_multiple_of(2) { 3 } else { 40 };
+    let first = self::sent(seed, kafka_partition, (offset - back as i64).max(0));
+    Event { event_time: first.event_time, key: first.key, ..sent }
+}
+
+/// An event that nothing repeats.
+fn sent(seed: u64, kafka_partition: i32, offset: i64) -> Event {
+    let draw = draw(seed, kafka_partition, offset);
     let kafka_timestamp = Time(START.0 + offset * INTERVAL.0);
     let behind_ms = if draw.is_multiple_of(8) { (draw >> 8) % 300_000 } else { (draw >> 8) % 4_000 };
+    let ahead_ms = if (draw >> 32).is_multiple_of(16) { (draw >> 16) % FASTEST_MS } else { 0 };
     let fate = match (draw >> 40) % 40 {
         0..=1 => Fate::Quarantined,
         2 => Fate::Skipped,
         3 => Fate::Absent,
         _ => Fate::Row,
     };
-    Event { fate, event_time: Time(kafka_timestamp.0 - behind_ms as i64 * 1000), kafka_timestamp }
+    let key = (!(draw >> 50).is_multiple_of(5)).then_some(offset.unsigned_abs() * 8 + u64::from(kafka_partition.unsigned_abs()));
+    Event { fate, event_time: Time(kafka_timestamp.0 + (ahead_ms as i64 - behind_ms as i64) * 1000), kafka_timestamp, key }
+}
+
+/// What makes a row equal to another: its key and event time; `None`: it is equal to none.
+pub fn identity(seed: u64, row: &Row) -> Option<(u64, Time)> {
+    Some((event(seed, row.kafka_partition, row.offset).key?, row.event_time))
+}
+
+/// Of equal rows the first is kept.
+pub fn order(seed: u64, row: &Row) -> (Time, i32, i64) {
+    (event(seed, row.kafka_partition, row.offset).kafka_timestamp, row.kafka_partition, row.offset)
+}
+
+fn draw(seed: u64, kafka_partition: i32, offset: i64) -> u64 {
+    mix(seed ^ mix(kafka_partition.unsigned_abs().into()) ^ mix(offset.unsigned_abs() + 1000))
 }
 
 /// splitmix64: any seed gives well-spread bits.

@@ -1,6 +1,7 @@
-//! Registrar, sweeper and a person who changes settings.
+//! Registrar, sweepers and a person who changes settings and asks for flushes.
 use crate::actor::Actor;
-use crate::lake::{layout, table_body};
+use crate::crash;
+use crate::lake::{derived_layout, layout, table_body};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use lake_store::memory::StagedUpload;
@@ -10,7 +11,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use table_log::key::{Key, log_path};
 use table_log::planted::{Bug, is_planted};
-use table_log::record::{Body, RegisterBody, SweepBody};
+use table_log::record::{Body, FlushBody, RegisterBody, SweepBody};
 use table_log::{Seq, TableState};
 use windowing::Micros;
 
@@ -29,6 +30,7 @@ async fn register(mut actor: Actor) {
         let Some(state) = actor.refresh(&log).await else { continue };
         let Some(shows) = shown(&log, &state) else { continue };
         let full = actor.random.random_bool(0.5);
+        crash::pass("before-register");
         actor.commit(&log, Body::Register(RegisterBody { shows, full }), &[]).await;
     }
 }
@@ -54,6 +56,11 @@ async fn change_settings(mut actor: Actor) {
         if actor.sim.is_calm() {
             continue;
         }
+        if actor.random.random_bool(0.4) {
+            crash::pass("before-flush");
+            let flushed = actor.commit(&log, Body::Flush(FlushBody { actor: "ada".to_owned() }), &[]).await;
+            actor.sim.count(|counts| counts.flushes += u64::from(flushed.is_some()));
+        }
         let lateness = Micros::from_secs([0, 10, 90][actor.random.random_range(0..3)]);
         actor.commit(&log, Body::Table(table_body(table.schema_version + 1, lateness)), &[]).await;
     }
@@ -65,30 +72,39 @@ pub fn sweeper(actor: Actor) -> BoxFuture<'static, ()> {
 
 async fn sweep(mut actor: Actor) {
     let Some(log) = actor.open().await else { return };
+    let Some(derived) = actor.open_derived().await else { return };
     loop {
         actor.nap(20, 60).await;
-        // Listed before the fold: what is staged later is not looked at.
-        let staged = actor.sim.store.staged_uploads();
-        let Some(state) = actor.refresh(&log).await else { continue };
-        let Some(before) = old_enough(&actor, &log, &state).await else { continue };
-        let Some(orphans) = orphans(&log, &staged, before).await else { continue };
-        if orphans.is_empty() {
-            continue;
-        }
-        let mut swept_before = state.swept_before();
-        if is_planted(Bug::SweepWithoutRecord) {
-            swept_before = Some(before);
-        } else if swept_before < Some(before) {
-            actor.commit(&log, Body::Sweep(SweepBody { before }), &[]).await;
-            swept_before = log.state().swept_before();
-        }
-        // Named ones are looked for again: a record may have come between the first look and the sweep.
-        let Some(before) = swept_before else { continue };
-        for orphan in self::orphans(&log, &staged, before).await.unwrap_or_default() {
-            actor.trace(format!("sweeps {}", orphan.key));
-            let _ = actor.store.discard(&orphan.key, &orphan.upload).await;
+        for log in [&log, &derived] {
+            sweep_table(&mut actor, log).await;
         }
     }
+}
+
+async fn sweep_table(actor: &mut Actor, log: &TableLog) -> Option<()> {
+    // Listed before the fold: what is staged later is not looked at.
+    let staged = actor.sim.store.staged_uploads();
+    let state = actor.refresh(log).await?;
+    let before = old_enough(actor, log, &state).await?;
+    if orphans(log, &staged, before).await?.is_empty() {
+        return None;
+    }
+    let mut swept_before = state.swept_before();
+    if is_planted(Bug::SweepWithoutRecord) {
+        swept_before = Some(before);
+    } else if swept_before < Some(before) {
+        actor.commit(log, Body::Sweep(SweepBody { before }), &[]).await;
+        swept_before = log.state().swept_before();
+    }
+    // Named ones are looked for again: a record may have come between the first look and the sweep.
+    for orphan in orphans(log, &staged, swept_before?).await? {
+        crash::pass("before-sweep");
+        actor.trace(format!("sweeps {}", orphan.key));
+        let swept = actor.store.discard(&orphan.key, &orphan.upload).await;
+        crash::pass("after-sweep");
+        actor.sim.count(|counts| counts.swept += u64::from(swept.is_ok()));
+    }
+    Some(())
 }
 
 /// The greatest seq whose object is older than the orphan age by the store's clock.
@@ -109,8 +125,9 @@ async fn orphans<'a>(log: &TableLog, staged: &'a [StagedUpload], before: Seq) ->
     for seq in 0..log.state().next_seq.0 {
         named.extend(log.record(Seq(seq)).await.ok()?.files().map(|file| file.key.clone()));
     }
-    let base_of = |upload: &StagedUpload| match layout().parse(&upload.key) {
-        Some(Key::Data { base, .. } | Key::Quarantine { base, .. }) => Some(base),
+    let layout = if *log.table() == layout().table { layout() } else { derived_layout() };
+    let base_of = |upload: &StagedUpload| match layout.parse(&upload.key) {
+        Some(Key::Data { base, .. } | Key::Quarantine { base, .. } | Key::Duplicates { base, .. }) => Some(base),
         _ => None,
     };
     Some(staged.iter().filter(|upload| base_of(upload).is_some_and(|base| base < before) && !named.contains(&upload.key)).collect())

@@ -1,5 +1,6 @@
 //! Reads what the catalog shows, and the raw records, all along.
 use crate::actor::Actor;
+use crate::kafka;
 use crate::lake::{Row, decode};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -65,22 +66,38 @@ impl Seen {
             }
         }
         let mut now: BTreeMap<Time, BTreeSet<Row>> = BTreeMap::new();
-        for (lake_partition, _, files) in self.shown.live_files() {
+        for (lake_partition, revision, files) in self.shown.live_files() {
             let Ok(files) = log.files(files).await else { return };
+            let mut rows = Vec::new();
             for file in files {
                 match actor.sim.store.get(&file.key, None).await {
-                    Ok(Some(body)) => now.entry(lake_partition.window_start).or_default().extend(decode(&body)),
+                    Ok(Some(body)) => rows.extend(decode(&body)),
                     _ => return self.missing(actor, log, &file.key).await,
                 }
             }
+            check_once(actor, &rows, revision);
+            now.entry(lake_partition.window_start).or_default().extend(rows);
         }
+        let Some(dropped) = self.dropped(actor, log).await else { return };
         for (window_start, before) in &self.rows {
-            let shrunk = !now.get(window_start).is_some_and(|rows| rows.is_superset(before));
-            if shrunk {
-                actor.sim.violation(Invariant::Tm4, format!("window {window_start} lost rows in the catalog at seq {}", registered.shows));
+            let here = now.get(window_start);
+            let vanished = before.iter().find(|row| !here.is_some_and(|rows| rows.contains(row)) && !dropped.contains(row));
+            if let Some(row) = vanished {
+                let text = format!("window {window_start} lost {row:?} in the catalog at seq {}", registered.shows);
+                actor.sim.violation(Invariant::Tm4, text);
             }
         }
         self.rows = now;
+    }
+
+    /// Rows that the lists of duplicates name, as of what the catalog shows. `None`: a list is not to be had now.
+    async fn dropped(&self, actor: &Actor, log: &TableLog) -> Option<BTreeSet<Row>> {
+        let mut dropped = BTreeSet::new();
+        for file in log.files(self.shown.duplicates_files()).await.ok()? {
+            let body = actor.sim.store.get(&file.key, None).await.ok()??;
+            dropped.extend(decode(&body).into_iter().step_by(2));
+        }
+        Some(dropped)
     }
 
     /// A file that the catalog shows may be vacuumed only after the catalog shows a newer revision.
@@ -88,6 +105,17 @@ impl Seen {
         let moved = log.refresh().await.is_ok_and(|state| state.registered().is_some_and(|now| now.shows >= self.shown.next_seq));
         if !moved {
             actor.sim.violation(Invariant::Ct1, format!("the catalog shows `{key}`, which does not exist"));
+        }
+    }
+}
+
+/// No row is there twice, and after the first revision no event.
+fn check_once(actor: &Actor, rows: &[Row], revision: u32) {
+    let (mut seen, mut events) = (BTreeSet::new(), BTreeSet::new());
+    for row in rows {
+        let again = revision > 0 && kafka::identity(actor.sim.seed, row).is_some_and(|event| !events.insert(event));
+        if !seen.insert(row) || again {
+            actor.sim.violation(Invariant::Tm4, format!("a reader sees {row:?} twice in revision {revision}"));
         }
     }
 }

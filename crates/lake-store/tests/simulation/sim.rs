@@ -1,12 +1,12 @@
 //! What all actors of a run share.
 use crate::kafka;
 use crate::lake::Row;
-use crate::run::Counts;
+use crate::run::{Counts, Report};
 use lake_store::MemoryStore;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use table_log::Invariant;
 use tokio::time::Instant;
 use windowing::Time;
@@ -14,7 +14,7 @@ use windowing::Time;
 /// Faults end here; what follows must come to rest.
 pub const CALM_AFTER: Duration = Duration::from_secs(500);
 /// A run that is not at rest by now is stuck.
-pub const STUCK_AFTER: Duration = Duration::from_secs(4000);
+pub const STUCK_AFTER: Duration = Duration::from_secs(5000);
 
 /// A broken invariant.
 #[derive(Clone, Debug)]
@@ -45,6 +45,8 @@ struct Notes {
     trace: Vec<String>,
     violations: Vec<Violation>,
     counts: Counts,
+    /// How often a process crashed at which fail point.
+    crashed_at: BTreeMap<&'static str, u64>,
     /// Rows of every file that was ever staged, by key.
     staged: BTreeMap<String, Vec<Row>>,
 }
@@ -61,6 +63,13 @@ impl Sim {
     /// Wall clock of all machines.
     pub fn clock(&self) -> Time {
         Time(kafka::START.0 + i64::try_from(self.began.elapsed().as_micros()).expect("a run is short"))
+    }
+
+    /// What the wall's clock said when the store's said this.
+    pub fn clock_at(&self, of_store: SystemTime) -> Time {
+        let now = self.store.now();
+        let ago = now.duration_since(of_store).map_or(0, |ago| i64::try_from(ago.as_micros()).expect("a run is short"));
+        Time(self.clock().0 - ago)
     }
 
     pub fn is_calm(&self) -> bool {
@@ -86,6 +95,17 @@ impl Sim {
         change(&mut self.notes().counts);
     }
 
+    /// A process has ended: by itself or at a fail point.
+    pub fn note_end(&self, actor: &str, point: Option<&'static str>) {
+        match point {
+            Some(point) => {
+                self.trace(actor, format!("crashes at {point}"));
+                *self.notes().crashed_at.entry(point).or_default() += 1;
+            }
+            None => self.trace(actor, "ends"),
+        }
+    }
+
     pub fn note_staged(&self, key: &str, rows: &[Row]) {
         let earlier = self.notes().staged.insert(key.to_owned(), rows.to_vec());
         assert!(earlier.is_none(), "key `{key}` is staged twice");
@@ -95,8 +115,9 @@ impl Sim {
         self.notes().staged.get(key).cloned()
     }
 
-    pub fn take_notes(&self) -> (Vec<String>, Vec<Violation>, Counts) {
-        let mut notes = self.notes();
-        (std::mem::take(&mut notes.trace), std::mem::take(&mut notes.violations), notes.counts)
+    pub fn report(&self) -> Report {
+        let notes = std::mem::take(&mut *self.notes());
+        let Notes { trace, violations, counts, crashed_at, .. } = notes;
+        Report { trace, violations, counts, crashed_at }
     }
 }

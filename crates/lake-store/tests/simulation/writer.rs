@@ -39,13 +39,17 @@ async fn helper(mut actor: Actor, log: TableLog) {
 
 async fn shard(mut actor: Actor, log: TableLog) {
     let mut idle_since = BTreeMap::new();
+    let mut flushed = log.state().flushed();
     loop {
         actor.nap(1, 15).await;
         let Some(state) = actor.refresh(&log).await else { continue };
+        // A flush asks for all that there is.
+        let eager = state.flushed() > flushed;
+        flushed = state.flushed();
         let mut batch = Batch::default();
         for kafka_partition in 0..KAFKA_PARTITIONS {
             let mine = (kafka_partition == UNDISPUTED) == (actor.name == "writer-c/0");
-            if mine && actor.random.random_bool(0.6) {
+            if mine && (eager || actor.random.random_bool(0.6)) {
                 batch.take(&mut actor, &state, kafka_partition, &mut idle_since);
             }
         }
@@ -68,10 +72,11 @@ impl Batch {
         let Some((_, declared)) = state.current_source(crate::lake::TOPIC) else { return };
         let Some(partition) = declared.partitions.get(&KafkaPartition(kafka_partition)) else { return };
         let Some(settings) = state.table.as_ref().map(|table| &table.settings) else { return };
-        let clock = actor.sim.clock();
-        let mut watermark = PartitionWatermark::new(settings.out_of_orderness, settings.idle_timeout, partition.watermark);
+        let clock = actor.clock();
+        let known = partition.watermark.filter(|_| !is_planted(Bug::WatermarkBackOnReassignment));
+        let mut watermark = PartitionWatermark::new(settings.out_of_orderness, settings.idle_timeout, known);
         let start = partition.next_offset.0;
-        let end = kafka::available(kafka_partition, clock).min(start + actor.random.random_range(1..12));
+        let end = kafka::available(kafka_partition, actor.sim.clock()).min(start + actor.random.random_range(1..12));
         if end <= start {
             let since = *idle_since.entry(kafka_partition).or_insert_with(Instant::now);
             if since.elapsed().as_secs() >= 60 {

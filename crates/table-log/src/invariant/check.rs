@@ -1,8 +1,8 @@
 //! Predicates over records and folds, for models, simulations and `verify`.
-use super::{Invariant, Violation};
+use super::{Invariant, Revisions, Violation};
 use crate::record::{AppendRange, Body, FileEntry, RepairAction, SourceDeclaration};
 use crate::{FileRef, Offset, OffsetRange, Record, Seq, SourcePartition, TableState};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use windowing::{Time, WindowSize};
 
 /// Outcome of a predicate.
@@ -199,6 +199,28 @@ pub fn check_live_folders(state: &TableState, records: &[Record]) -> Holds {
     Ok(())
 }
 
+/// TM-3 and TM-4 as far as records show them: each revision follows the one before, is made from all that was there, keeps or drops each of its
+/// rows, and nothing is vacuumed that a reader may still be shown.
+pub fn check_revisions(records: &[Record]) -> Holds {
+    let mut books = Revisions::default();
+    records.iter().flat_map(|record| books.take(record)).next().map_or(Ok(()), Err)
+}
+
+/// The books and the fold name the same files.
+fn check_same_files(state: &TableState, records: &[Record]) -> Holds {
+    let mut books = Revisions::default();
+    for record in records {
+        books.take(record);
+    }
+    let by_books: BTreeSet<FileRef> = books.holding().collect();
+    let live = state.live_files().flat_map(|(_, _, files)| files);
+    let by_fold: BTreeSet<FileRef> = live.chain(state.late_files().flat_map(|(_, files)| files)).copied().collect();
+    match by_books.symmetric_difference(&by_fold).next() {
+        Some(file) => violated(Invariant::Tl3, format!("file `{file:?}` holds rows by the records or by the fold, not by both")),
+        None => Ok(()),
+    }
+}
+
 /// TL-6: the advisory group offset is not above the log's next offset.
 pub fn check_group_offset(state: &TableState, source: &SourcePartition, group_offset: Offset) -> Holds {
     let next = state.next_offset(source);
@@ -226,5 +248,7 @@ pub fn check_log(records: &[Record]) -> Holds {
         check_windows(table.settings.window, records)?;
     }
     check_row_balance(&state, records)?;
+    check_revisions(records)?;
+    check_same_files(&state, records)?;
     check_live_folders(&state, records)
 }

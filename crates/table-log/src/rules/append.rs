@@ -30,7 +30,7 @@ fn check_position(state: &TableState, range: &AppendRange) -> Check {
     if partition.next_offset != found && !is_planted(Bug::SkipContinuity) {
         return Err(Fenced::Discontinuous { source, expected: Some(partition.next_offset), found }.into());
     }
-    if range.watermark < partition.watermark {
+    if range.watermark < partition.watermark && !is_planted(Bug::WatermarkBackOnReassignment) {
         return Err(Fenced::WatermarkBack { source, expected: partition.watermark, found: range.watermark }.into());
     }
     require(!declared.refused || range.rows == 0, || format!("source `{source}` is a `.refused` topic and gives no rows"))

@@ -45,13 +45,12 @@ impl TableState {
 
     /// Windows that end here or before are closed; `None` while none is.
     pub fn closed_through(&self) -> Option<Time> {
-        if is_planted(Bug::ClosedUndoneBySettings) { self.closes_now() } else { self.closed_through }
+        if is_planted(Bug::ClosedUndoneBySettings) { self.closes_now(None) } else { self.closed_through }
     }
 
     /// Closed is for good: kept in the state, never undone by new settings.
     pub fn is_closed(&self, window_start: Time) -> bool {
-        let window_end = self.table.as_ref().map(|table| table.settings.window.end_of(window_start));
-        window_end.is_some_and(|end| self.closed_through().is_some_and(|closed| end <= closed))
+        self.table.as_ref().is_some_and(|table| table.settings.window.is_closed(window_start, self.closed_through()))
     }
 
     /// Windows with files or revisions: (window_start, current revision: 0 while open or unsealed, closed). A derived window is complete with
@@ -91,6 +90,27 @@ impl TableState {
     /// Replaced files that are not vacuumed.
     pub fn superseded_files(&self) -> impl Iterator<Item = (FileRef, Superseded)> + '_ {
         self.superseded.iter().map(|(file, entry)| (*file, *entry))
+    }
+
+    /// Whether a catalog shows the table; without one readers follow the log.
+    pub fn has_catalog(&self) -> bool {
+        self.table.as_ref().is_some_and(|table| !table.settings.catalog.is_none())
+    }
+
+    /// Superseded files that a `vacuum` may name, each with the record from whose time in the store on it is retained: the first `register` that
+    /// showed its successor, or without a catalog the record that superseded it.
+    ///
+    /// `seen`: records whose files the caller has seen in place, which its next record will say.
+    pub fn vacuumable<'a>(&'a self, seen: &'a BTreeSet<Seq>) -> impl Iterator<Item = (FileRef, Seq)> + 'a {
+        let has_catalog = self.has_catalog();
+        let published = |seq: Seq| !self.unpublished.contains(&seq) || seen.contains(&seq);
+        self.superseded.iter().filter(move |(file, _)| published(file.seq)).filter_map(move |(file, entry)| {
+            let since = match has_catalog {
+                true => entry.confirmed_by.and(entry.shown_by),
+                false => published(entry.by).then_some(entry.by),
+            };
+            Some((*file, since?))
+        })
     }
 
     /// Whether the state still needs this file: live, late, in quarantine, a list of duplicates, or superseded and not vacuumed.
@@ -133,6 +153,11 @@ impl TableState {
     /// The newest `flush`.
     pub fn flushed(&self) -> Option<Seq> {
         self.flushed
+    }
+
+    /// The newest `vacuum`: its deletions may be under way.
+    pub fn vacuumed(&self) -> Option<Seq> {
+        self.vacuumed
     }
 
     /// Sums.

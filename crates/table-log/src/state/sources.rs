@@ -1,4 +1,5 @@
 //! Sources: which topics feed the table, how far each kafka_partition is taken, and the watermarks.
+use crate::planted::{Bug, is_planted};
 use crate::record::{AppendRange, SourceDeclaration};
 use crate::{KafkaPartition, Offset, SourcePartition, pairs};
 use serde::{Deserialize, Serialize};
@@ -94,7 +95,8 @@ impl Sources {
     pub(crate) fn take(&mut self, taken: &AppendRange) {
         if let Some(partition) = self.get_mut(&taken.source) {
             partition.next_offset = taken.range.end;
-            partition.watermark = partition.watermark.max(taken.watermark);
+            let goes_back = is_planted(Bug::WatermarkBackOnReassignment);
+            partition.watermark = if goes_back { taken.watermark } else { partition.watermark.max(taken.watermark) };
             partition.leader_epoch = taken.leader_epoch.or(partition.leader_epoch);
         }
     }

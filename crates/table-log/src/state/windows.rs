@@ -1,5 +1,6 @@
 //! Windows and their lake partitions: open files, late files, revisions.
 use super::files::FileSet;
+use crate::planted::{Bug, is_planted};
 use crate::record::{DeriveInput, FileEntry, RevisedPartition};
 use crate::{FileRef, LakePartition, Seq, pairs};
 use serde::{Deserialize, Serialize};
@@ -89,7 +90,7 @@ impl Windows {
         for partition in revised.lake_partitions {
             let state = self.lake_partitions.entry(partition.lake_partition.clone()).or_default();
             replaced.extend(state.live.take_where(|_| true));
-            replaced.extend(state.late.take_where(|file| file.seq <= revised.through));
+            replaced.extend(state.late.take_where(|file| file.seq <= revised.through || is_planted(Bug::SealIgnoresLanded)));
             state.revision = revised.revision;
             for entry in &partition.files {
                 state.live.push(FileRef { seq: revised.by, index }, entry.rows);

@@ -4,6 +4,8 @@ use crate::offer::{FileKey, Folder, OfferId, Rows, TICK_MICROS, TOPIC, What, tic
 use crate::scenario::Scenario;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use table_log::planted::{Bug, is_planted};
+use table_log::state::Superseded;
 use table_log::{FileRef, KafkaPartition, LakePartition, Seq, TableState};
 use windowing::Watermark;
 
@@ -52,10 +54,15 @@ impl View {
             live: state.live_files().map(|(place, revision, files)| (place_of(place), (revision as u8, refs(files)))).collect(),
             late: state.late_files().map(|(place, files)| (place_of(place), refs(files))).collect(),
             quarantine: refs(state.quarantine_files()),
-            confirmed: refs(&state.superseded_files().filter(|(_, s)| s.confirmed_by.is_some()).map(|(file, _)| file).collect::<Vec<_>>()),
+            confirmed: refs(&vacuumable(state)),
             unpublished: state.unpublished().iter().map(|seq| seq.0 as u8).collect(),
         }
     }
+}
+
+fn vacuumable(state: &TableState) -> Vec<FileRef> {
+    let confirmed = |superseded: &Superseded| superseded.confirmed_by.is_some() || is_planted(Bug::VacuumBeforeRegister);
+    state.superseded_files().filter(|(_, superseded)| confirmed(superseded)).map(|(file, _)| file).collect()
 }
 
 fn place_of(place: &LakePartition) -> (u8, u8) {
@@ -144,6 +151,10 @@ impl Audit {
                 let newer = |old: &Vec<(u8, u8)>| old != inputs && old.iter().zip(inputs).all(|(o, n)| o.0 == n.0 && o.1 <= n.1);
                 if old.is_some_and(|old| !newer(&old)) {
                     self.fault("TM-3", format!("record {seq} derives from older revisions than the result that it replaces"));
+                }
+                let rows = entry.offer.files.iter().fold(0, |rows, file| rows | file.rows);
+                if rows != named_rows(scenario, inputs) {
+                    self.fault("TM-3", format!("record {seq} has other rows than the revisions that it names: {rows:b}"));
                 }
                 self.read_revision(seq, entry, (*window, 0, *revision), seq);
             }
@@ -284,6 +295,20 @@ impl Audit {
             self.fault("TM-4", "a revision goes back".to_owned());
         }
     }
+}
+
+/// Rows of the named revisions of a source table.
+fn named_rows(scenario: &Scenario, inputs: &[(u8, u8)]) -> Rows {
+    let Some(source) = &scenario.upstream else { return 0 };
+    let file = |key: &FileKey| {
+        source.entries.iter().find(|entry| entry.offer.id == key.offer).map(|entry| entry.offer.files[usize::from(key.index)])
+    };
+    // A revision holds the lake partitions that it names, and of the others what they held before.
+    let newest =
+        |window: u8, value: u8, revision: u8| source.audit.revisions.range((window, value, 0)..=(window, value, revision)).next_back();
+    let places = inputs.iter().flat_map(|(window, revision)| (0..=u8::MAX).map(move |value| (*window, value, *revision)));
+    let keys = places.filter_map(|(window, value, revision)| newest(window, value, revision)).flat_map(|(_, keys)| keys);
+    keys.filter_map(file).fold(0, |rows, file| rows | file.rows)
 }
 
 fn unpublished(entries: &[Arc<Entry>]) -> Vec<u8> {

@@ -6,6 +6,7 @@ use crate::scenario::Scenario;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex};
+use table_log::planted::{Bug, is_planted};
 use table_log::{Fenced, Plan, Record, Stale, TableState, plan};
 
 /// A committed record with what follows from it and everything before it.
@@ -115,6 +116,8 @@ fn name_fenced(fenced: &Fenced) -> &'static str {
         Fenced::WindowClosed { .. } => "fenced: window closed",
         Fenced::Swept { .. } => "fenced: swept",
         Fenced::OldRegister { .. } => "fenced: old register",
+        // The rows rule is a second defence against it.
+        Fenced::Invalid(_) if is_planted(Bug::SealOnStaleRevision) => "fenced: invalid",
         other => panic!("the models make no such proposal: {other:?}"),
     }
 }

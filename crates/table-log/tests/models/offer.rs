@@ -4,8 +4,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use table_log::key::{DataFolder, Key, Layout};
 use table_log::record::{
-    AppendBody, AppendRange, DeriveBody, DeriveInput, FileEntry, RegisterBody, RepairAction, RepairBody, RevisedPartition, SealBody,
-    SourceBody, SourceDeclaration, SweepBody, TableBody, TableSettings, Upload, VacuumBody,
+    AppendBody, AppendRange, Catalog, DeriveBody, DeriveInput, FileEntry, RegisterBody, RepairAction, RepairBody, RevisedPartition,
+    SealBody, SourceBody, SourceDeclaration, SweepBody, TableBody, TableSettings, Upload, VacuumBody,
 };
 use table_log::{Body, FileRef, KafkaPartition, LakePartition, Offset, OffsetRange, Proposal, PutId, Seq, SourcePartition, TableName};
 use windowing::{Micros, Time, WindowSize};
@@ -161,6 +161,7 @@ impl Offer {
                     .map(|(w, r)| DeriveInput { table: "s".into(), window_start: tick(*w), revision: u32::from(*r) })
                     .collect(),
                 transform_sha256: "0".repeat(64),
+                references: BTreeMap::new(),
                 lake_partitions: self.revised(*window, &[0], values),
             }),
             What::Register { shows, full } => Body::Register(RegisterBody { shows: Seq(u64::from(*shows)), full: *full }),
@@ -288,6 +289,7 @@ fn table_body(version: u8, lateness: u8, values: u8) -> TableBody {
             max_past: Micros(1_000 * TICK_MICROS),
             dedupe_by: vec!["k".into()],
             sort_by: vec![],
+            catalog: Catalog::Glue,
         },
     }
 }

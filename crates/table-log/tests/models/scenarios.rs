@@ -188,7 +188,7 @@ pub fn restart() -> Scenario {
 
 /// Two derivers over a source table whose windows get revisions one after the other.
 pub fn derives() -> Scenario {
-    let mut scenario = Scenario { name: "derives", rows: equal_rows(4), windows: 2, values: 1, ..Scenario::default() };
+    let mut scenario = Scenario { name: "derives", rows: vec![vec![row(0); 4]], windows: 2, values: 1, ..Scenario::default() };
     scenario.upstream = Some(source_table(&scenario));
     scenario.windows = 1;
     scenario.actors = vec![actor(Role::Deriver, 3, 1), actor(Role::Deriver, 2, 1)];
@@ -206,13 +206,13 @@ fn source_table(scenario: &Scenario) -> Arc<crate::log::Log> {
     };
     let revision = |number| Folder::Revision(number);
     let file = |folder, rows, staged_on| StagedFile { window: 0, value: 0, folder, rows, staged_on };
-    let seal = |revision, through, dropped| What::Seal { window: 0, revision, through, values: vec![0], dropped };
-    records.push(record(5, seal(1, 4, 2), vec![file(revision(1), 1, 4), file(Folder::Duplicates, 2, 4)]));
+    let seal = |revision, through| What::Seal { window: 0, revision, through, values: vec![0], dropped: 0 };
+    records.push(record(5, seal(1, 4), vec![file(revision(1), 3, 4)]));
     records.push(record(6, append(2, 2, 2), vec![]));
     records.push(record(7, append(2, 3, 2), vec![file(Folder::Late, 4, 6)]));
-    records.push(record(8, seal(2, 7, 4), vec![file(revision(2), 1, 7), file(Folder::Duplicates, 4, 7)]));
+    records.push(record(8, seal(2, 7), vec![file(revision(2), 7, 7)]));
     records.push(record(9, append(3, 4, 2), vec![file(Folder::Late, 8, 8)]));
-    records.push(record(10, seal(3, 9, 8), vec![file(revision(3), 1, 9), file(Folder::Duplicates, 8, 9)]));
+    records.push(record(10, seal(3, 9), vec![file(revision(3), 15, 9)]));
     preset(scenario, &records)
 }
 

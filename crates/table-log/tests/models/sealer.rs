@@ -5,6 +5,7 @@ use crate::offer::{Folder, Rows, StagedFile, What};
 use crate::world::{Choice, Lake, World};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use table_log::planted::{Bug, is_planted};
 
 impl Lake {
     /// What a sealer may do now. It reads its inputs when it begins, so they must be in place.
@@ -85,7 +86,8 @@ impl Lake {
         let me = &world.processes[process];
         let upstream = self.scenario.upstream.as_ref().expect("a deriver has a source");
         let inputs = self.due_inputs(world, process, window).expect("the choice was made on the same state");
-        let source = upstream.view(me.upstream);
+        let fold = if is_planted(Bug::DeriveReadsOtherRevisions) { world.upstream } else { me.upstream };
+        let source = upstream.view(fold);
         let refs = inputs.iter().flat_map(|(w, _)| source.live.range(values(*w))).flat_map(|(_, (_, files))| files);
         let rows = refs.fold(0, |rows, file| rows | upstream.rows(*file));
         let revision = results(&world.log, me.fold).get(&window).map_or(0, |(revision, _)| *revision) + 1;

@@ -222,6 +222,7 @@ pub fn settings(lateness: i64) -> TableSettings {
         max_past: Micros(30 * 24 * HOUR),
         dedupe_by: vec![],
         sort_by: vec![],
+        catalog: Catalog::Glue,
     }
 }
 
