@@ -16,7 +16,7 @@ mod summary;
 use battle::Battle;
 use flow::Flow;
 use scene::{Scene, SceneSettings};
-use service_runtime::fail_points::{BRIDGE, POINTS};
+use service_runtime::fail_points::{BRIDGE, POINTS, SEALER};
 use std::time::{Duration, Instant};
 
 const TOPICS: usize = 3;
@@ -39,7 +39,7 @@ fn setting(name: &str, default: u64) -> u64 {
 fn wanted_points() -> Vec<&'static str> {
     let named = std::env::var("KILL_POINTS").ok();
     let is_wanted = |point: &&str| named.as_ref().is_none_or(|named| named.split(',').any(|name| name == *point));
-    POINTS.into_iter().filter(|point| !point.starts_with(BRIDGE)).filter(is_wanted).collect()
+    POINTS.into_iter().filter(|point| !point.starts_with(BRIDGE) && !point.starts_with(SEALER)).filter(is_wanted).collect()
 }
 
 #[test]

@@ -1,3 +1,4 @@
+use crate::transform::SqlFault;
 use datafusion::common::DataFusionError;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,19 +22,47 @@ pub enum LakeQueryError {
         /// Its key.
         key: String,
     },
-    /// A file is not the Parquet that the log describes.
-    #[error("cannot read file `{key}`: {detail}")]
-    File {
-        /// Its key.
-        key: String,
-        /// What is wrong.
-        detail: String,
-    },
+    /// A single file cannot be read.
+    #[error(transparent)]
+    LakeFile(#[from] lake_file::LakeFileError),
     /// The schema in the log cannot be used by this program.
     #[error("schema of table `{table}` is not usable: {detail}")]
     Schema {
         /// Table.
         table: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// A transform's SQL is wrong.
+    #[error("SQL of transform `{name}`: {}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Transform {
+        /// The transform.
+        name: String,
+        /// At least one.
+        faults: Vec<SqlFault>,
+    },
+    /// A transform's result no longer fits its derived table.
+    #[error(
+        "the result of transform `{table}` does not fit its table: {differences}. Columns of the table: {current}. Columns of the result: {result}. \
+         A table may get columns but neither lose them nor change their types: give the result back its columns, or make a table of another name"
+    )]
+    Incompatible {
+        /// The derived table.
+        table: String,
+        /// What differs.
+        differences: String,
+        /// Columns in the log.
+        current: String,
+        /// Columns of the result.
+        result: String,
+    },
+    /// A reference table cannot be read.
+    #[error("cannot read reference table `{name}` from `{place}`: {detail}")]
+    Reference {
+        /// Its name in the SQL.
+        name: String,
+        /// Where it is.
+        place: String,
         /// What is wrong.
         detail: String,
     },

@@ -22,8 +22,9 @@ impl LogStatistics<'_> {
         if self.table.event_time.as_deref() != Some(column.name()) {
             return None;
         }
+        let shift = self.table.event_time_shift.0;
         let kind = self.table.schema.file_schema().field_with_name(column.name()).ok()?.data_type().clone();
-        let values: TimestampMicrosecondArray = files.iter().map(|f| Some(pick(f))).collect();
+        let values: TimestampMicrosecondArray = files.iter().map(|f| Some(pick(f).saturating_sub(shift))).collect();
         cast(&values, &kind).ok()
     }
 

@@ -12,6 +12,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use futures::{Stream, StreamExt};
 use lake_store::{LakeStore, TableLog};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The lake under a name of its own in DataFusion's registry of stores.
@@ -45,7 +46,7 @@ pub struct SnapshotSummary {
     pub left_out: usize,
 }
 
-/// A session over the lake's tables: each table and its `<table>_quarantine`, as of its opening.
+/// A session over the lake's tables, as of its opening: each table, and beside one made of Kafka's records its `<table>_quarantine`.
 pub struct LakeSession {
     context: SessionContext,
     errors: ErrorContext,
@@ -74,7 +75,14 @@ impl LakeSession {
     pub async fn open_with(store: Arc<dyn LakeStore>, tables: Vec<TableLog>, options: SessionOptions) -> Result<Self, LakeQueryError> {
         let errors = ErrorContext::default();
         let objects = LakeObjects::new(Arc::clone(&store), Arc::clone(&errors.missing));
-        let context = new_context(objects, options).map_err(|e| errors.explain(&e))?;
+        let context_options = ContextOptions {
+            objects: Some(objects),
+            memory_bytes: options.memory_bytes,
+            threads: options.threads,
+            spill_dir: None,
+            information_schema: true,
+        };
+        let context = new_context(context_options).map_err(|e| errors.explain(&e))?;
         let mut session = Self { context, errors, summaries: Vec::new() };
         for log in &tables {
             for table in snapshot::resolve(&store, log).await? {
@@ -155,14 +163,39 @@ fn is_query(frame: &DataFrame) -> bool {
     !matches!(frame.logical_plan(), LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) | LogicalPlan::DescribeTable(_))
 }
 
-fn new_context(objects: LakeObjects, options: SessionOptions) -> Result<SessionContext, DataFusionError> {
-    let mut config = SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema("lake", "public");
+/// How a context is made.
+#[derive(Debug)]
+pub(crate) struct ContextOptions {
+    /// The lake's objects; `None`: nothing is read from it.
+    pub(crate) objects: Option<LakeObjects>,
+    memory_bytes: usize,
+    threads: Option<usize>,
+    spill_dir: Option<PathBuf>,
+    information_schema: bool,
+}
+
+impl ContextOptions {
+    /// For transforms: one thread, so that the same rows give the same result in the same order.
+    pub(crate) fn transform(memory_bytes: usize, spill_dir: Option<PathBuf>) -> Self {
+        Self { objects: None, memory_bytes, threads: Some(1), spill_dir, information_schema: false }
+    }
+}
+
+pub(crate) fn new_context(options: ContextOptions) -> Result<SessionContext, DataFusionError> {
+    let mut config =
+        SessionConfig::new().with_information_schema(options.information_schema).with_default_catalog_and_schema("lake", "public");
     if let Some(threads) = options.threads {
         config = config.with_target_partitions(threads.max(1));
     }
     config.options_mut().sql_parser.collect_spans = true;
-    let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes))).build_arc()?;
-    let url = datafusion::execution::object_store::ObjectStoreUrl::parse(LAKE_URL)?;
-    runtime.register_object_store(url.as_ref(), Arc::new(objects));
+    let mut runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes)));
+    if let Some(folder) = options.spill_dir {
+        runtime = runtime.with_temp_file_path(folder);
+    }
+    let runtime = runtime.build_arc()?;
+    if let Some(objects) = options.objects {
+        let url = datafusion::execution::object_store::ObjectStoreUrl::parse(LAKE_URL)?;
+        runtime.register_object_store(url.as_ref(), Arc::new(objects));
+    }
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }

@@ -1,5 +1,6 @@
 //! Which files a table consists of, as of one state of its log.
-use crate::LakeQueryError;
+use crate::transform::EVENT_TIME_SHIFT;
+use crate::{LakeQueryError, catalog_type};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::datasource::table_schema::TableSchema as ScanSchema;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -7,9 +8,9 @@ use lake_store::{LakeStore, TableLog};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use table_log::key::Layout;
-use table_log::record::{FileEntry, TableSettings};
+use table_log::record::{Column, FileEntry, TableBody};
 use table_log::{FileRef, LakePartition, TableState};
-use windowing::{Time, WindowSize};
+use windowing::{Micros, Time, WindowSize};
 
 /// Questions about unpublished files in flight at once.
 const HEADS_IN_FLIGHT: usize = 16;
@@ -33,19 +34,38 @@ pub(crate) struct SnapshotTable {
     pub(crate) schema: ScanSchema,
     /// The column that the files' event times bound; `None` for quarantine.
     pub(crate) event_time: Option<String>,
+    /// Added to that column it is the event time, which the log bounds.
+    pub(crate) event_time_shift: Micros,
     pub(crate) files: Vec<SnapshotFile>,
     /// Files of committed records that nobody published yet.
     pub(crate) left_out: usize,
 }
 
-/// Columns of a table's data files: those of its schema without the partition columns, then identity.
+/// Whether a table is made by a transform: its columns stand in the log alone, without an Avro schema.
+pub(crate) fn is_derived(table: &TableBody) -> bool {
+    table.avro_schema.is_empty()
+}
+
+/// The column that tells where a row lies.
+pub(crate) fn event_time_column(table: &TableBody) -> String {
+    table.settings.event_time.as_ref().map_or_else(|| "_kafka_timestamp".to_owned(), |c| c.to_lowercase())
+}
+
+/// Columns of a table's data files: those of its schema without the partition columns, then identity; those of a derived table have none.
 ///
 /// # Errors
 /// The schema in the log cannot be parsed by this program.
-pub fn file_schema(table: &str, avro_schema: &str, settings: &TableSettings) -> Result<SchemaRef, LakeQueryError> {
-    let parsed = event_schema::TableSchema::parse(avro_schema)
-        .map_err(|e| LakeQueryError::Schema { table: table.to_owned(), detail: e.to_string() })?;
-    let partition_by: BTreeSet<String> = settings.partition_by.iter().map(|c| c.to_lowercase()).collect();
+pub fn file_schema(name: &str, table: &TableBody) -> Result<SchemaRef, LakeQueryError> {
+    let unusable = |detail: String| LakeQueryError::Schema { table: name.to_owned(), detail };
+    if is_derived(table) {
+        let column = |column: &Column| match catalog_type::parse(&column.glue_type) {
+            Some(kind) => Ok(Field::new(&column.name, kind, true)),
+            None => Err(unusable(format!("column `{}` is of the unknown type `{}`", column.name, column.glue_type))),
+        };
+        return Ok(Arc::new(Schema::new(table.columns.iter().map(column).collect::<Result<Vec<_>, _>>()?)));
+    }
+    let parsed = event_schema::TableSchema::parse(&table.avro_schema).map_err(|e| unusable(e.to_string()))?;
+    let partition_by: BTreeSet<String> = table.settings.partition_by.iter().map(|c| c.to_lowercase()).collect();
     let data = parsed.arrow().fields().iter().filter(|f| !partition_by.contains(f.name())).map(Arc::clone);
     let identity = event_schema::identity_fields().into_iter().map(Arc::new);
     Ok(Arc::new(Schema::new(data.chain(identity).collect::<Vec<FieldRef>>())))
@@ -56,7 +76,7 @@ pub fn quarantine_file_schema() -> SchemaRef {
     event_schema::quarantine_schema()
 }
 
-/// The two SQL tables of a log: the table and its quarantine. Empty while the log has no `table` record.
+/// The SQL tables of a log: the table and, unless it is derived, its quarantine. Empty while the log has no `table` record.
 pub(crate) async fn resolve(store: &Arc<dyn LakeStore>, log: &TableLog) -> Result<Vec<SnapshotTable>, LakeQueryError> {
     let state = log.state();
     let Some(table) = &state.table else {
@@ -68,18 +88,23 @@ pub(crate) async fn resolve(store: &Arc<dyn LakeStore>, log: &TableLog) -> Resul
     let data_refs: Vec<FileRef> = state.live_files().flat_map(|(_, _, refs)| refs.iter().copied()).collect();
     let (files, left_out) = present_files(store, log, &state, &data_refs, &layout).await?;
     let data = SnapshotTable {
-        schema: scan_schema(file_schema(&name, &table.avro_schema, settings)?, &layout),
-        event_time: Some(settings.event_time.as_ref().map_or_else(|| "_kafka_timestamp".to_owned(), |c| c.to_lowercase())),
+        schema: scan_schema(file_schema(&name, table)?, &layout),
+        event_time: Some(event_time_column(table)),
+        event_time_shift: if is_derived(table) { EVENT_TIME_SHIFT } else { Micros::ZERO },
         name: name.clone(),
         files,
         left_out,
     };
+    if is_derived(table) {
+        return Ok(vec![data]);
+    }
     let day = WindowSize::DAY;
     let layout = Layout { table: log.table().clone(), window: day, partition_by: Vec::new() };
     let (files, left_out) = present_files(store, log, &state, state.quarantine_files(), &layout).await?;
     let quarantine = SnapshotTable {
         schema: scan_schema(quarantine_file_schema(), &layout),
         event_time: None,
+        event_time_shift: Micros::ZERO,
         name: format!("{name}_quarantine"),
         files,
         left_out,
@@ -87,7 +112,7 @@ pub(crate) async fn resolve(store: &Arc<dyn LakeStore>, log: &TableLog) -> Resul
     Ok(vec![data, quarantine])
 }
 
-fn scan_schema(file_schema: SchemaRef, layout: &Layout) -> ScanSchema {
+pub(crate) fn scan_schema(file_schema: SchemaRef, layout: &Layout) -> ScanSchema {
     let any = LakePartition { window_start: Time(0), values: vec![None; layout.partition_by.len()] };
     let columns: Vec<FieldRef> =
         layout.partition_values(&any).into_iter().map(|(column, _)| Arc::new(Field::new(column, DataType::Utf8, true))).collect();
@@ -117,7 +142,7 @@ async fn present_files(
     Ok((checked.into_iter().flatten().collect(), left_out))
 }
 
-fn snapshot_file(seq: u64, entry: FileEntry, layout: &Layout) -> SnapshotFile {
+pub(crate) fn snapshot_file(seq: u64, entry: FileEntry, layout: &Layout) -> SnapshotFile {
     SnapshotFile {
         partition_values: layout.partition_values(&entry.lake_partition).into_iter().map(|(_, value)| value).collect(),
         key: entry.key,

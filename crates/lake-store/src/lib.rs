@@ -13,4 +13,4 @@ pub use local::LocalStore;
 pub use log::{CommitOutcome, TableLog, TableLogError, TableLogOptions};
 pub use lossy::LossyReplies;
 pub use memory::{Fault, FaultPlan, FaultRates, MemoryStore};
-pub use store::{CreateOutcome, LakeStore, ObjectMeta, PublishOutcome, StagedWrite};
+pub use store::{CreateOutcome, LakeStore, ObjectMeta, PublishOutcome, StagedObject, StagedWrite};

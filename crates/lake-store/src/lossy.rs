@@ -1,5 +1,5 @@
 //! A store whose answers get lost, for tests of whole processes: what was asked for has happened, and the caller does not know.
-use crate::{CreateOutcome, LakeStore, ObjectMeta, PublishOutcome, StagedWrite, StoreError};
+use crate::{CreateOutcome, LakeStore, ObjectMeta, PublishOutcome, StagedObject, StagedWrite, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::ops::Range;
@@ -64,6 +64,10 @@ impl LakeStore for LossyReplies {
 
     async fn discard(&self, key: &str, upload: &Upload) -> Result<(), StoreError> {
         self.store.discard(key, upload).await
+    }
+
+    async fn list_staged(&self, table: &str, limit: usize) -> Result<Vec<StagedObject>, StoreError> {
+        self.store.list_staged(table, limit).await
     }
 
     async fn clock_offset(&self) -> Result<(f64, Duration), StoreError> {

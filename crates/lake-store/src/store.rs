@@ -34,6 +34,17 @@ pub struct ObjectMeta {
     pub modified: SystemTime,
 }
 
+/// A staging that is neither published nor discarded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagedObject {
+    /// Key that it is staged for, where the store knows it.
+    pub key: Option<String>,
+    /// How to discard it.
+    pub upload: Upload,
+    /// When it was last written, by the store's clock.
+    pub modified: SystemTime,
+}
+
 /// Object storage with conditional create and two-phase files.
 ///
 /// Guarantees that an implementation must give: `create` is atomic and never replaces; after it answered, `get` and `list` show the object
@@ -61,6 +72,8 @@ pub trait LakeStore: Send + Sync + std::fmt::Debug {
     async fn publish(&self, key: &str, upload: &Upload, bytes: u64) -> Result<PublishOutcome, StoreError>;
     /// Drops a finished staging that will never be published. Repeatable.
     async fn discard(&self, key: &str, upload: &Upload) -> Result<(), StoreError>;
+    /// At most `limit` stagings of a table that are neither published nor discarded, unfinished ones among them, for the sweeper.
+    async fn list_staged(&self, table: &str, limit: usize) -> Result<Vec<StagedObject>, StoreError>;
     /// How far the store's clock is ahead of ours (seconds, negative if behind), and the uncertainty.
     async fn clock_offset(&self) -> Result<(f64, Duration), StoreError>;
     /// Root for messages: a path or `s3://bucket/prefix`.

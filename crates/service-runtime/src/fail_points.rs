@@ -14,7 +14,7 @@
 //! | `TRIBUTARY_LOSE_REPLY_EVERY` | every so many-th create and publish takes effect, but its answer is lost |
 
 /// All fail points. The ones of the log client have no prefix.
-pub const POINTS: [&str; 45] = [
+pub const POINTS: [&str; 57] = [
     "writer-before-assign",
     "writer-after-assign",
     "writer-before-fetch",
@@ -35,6 +35,18 @@ pub const POINTS: [&str; 45] = [
     "writer-after-discard",
     "writer-before-drain",
     "writer-after-drain",
+    "sealer-before-read",
+    "sealer-after-read",
+    "sealer-before-stage",
+    "sealer-after-stage",
+    "sealer-before-create",
+    "sealer-after-create",
+    "sealer-before-publish",
+    "sealer-after-publish",
+    "sealer-before-discard",
+    "sealer-after-discard",
+    "sealer-before-delete",
+    "sealer-after-delete",
     "before-create",
     "after-create",
     "lost-reply",
@@ -62,8 +74,11 @@ pub const POINTS: [&str; 45] = [
     "bridge-http-before-answer",
 ];
 
-/// What the names of the bridge's points begin with; all others are the lake-writer's.
+/// What the names of the bridge's points begin with.
 pub const BRIDGE: &str = "bridge-";
+
+/// What the names of the window-sealer's points begin with; all but these and the bridge's are passed by the lake-writer.
+pub const SEALER: &str = "sealer-";
 
 /// What stands on stderr before the process ends at a fail point; the name and the count follow.
 pub const MARK: &str = "killed at fail point";

@@ -14,17 +14,8 @@ pub struct MemoryBudget {
     used: Arc<AtomicU64>,
 }
 
-/// So many of three parts of the budget may be reserved. The rest is the allocator's: what one thread frees of another's memory stays with that
-/// one for a while, and buffers are filled by the shards and freed by the commits.
-const RESERVABLE_THIRDS: u64 = 2;
-
-/// What of a budget of `bytes` may be reserved.
-pub fn reservable(bytes: u64) -> u64 {
-    bytes / 3 * RESERVABLE_THIRDS
-}
-
 impl MemoryBudget {
-    /// A budget of which `limit` bytes may be reserved.
+    /// A budget of `limit` bytes.
     pub fn new(limit: u64) -> Self {
         Self { limit, used: Arc::new(AtomicU64::new(0)) }
     }

@@ -1,8 +1,7 @@
 //! What the parts of one table's writer share.
 use crate::{
     budget::MemoryBudget,
-    dictionaries::Dictionaries,
-    encode::EncodeOptions,
+    encode::{Dictionaries, EncodeOptions, codec},
     encoders::Encoders,
     ends::KnownEnds,
     error::{Backoff, StoppedTable, WriterError},
@@ -63,9 +62,10 @@ impl TableContext {
     /// How files are encoded.
     pub fn encode_options(&self) -> EncodeOptions {
         EncodeOptions {
-            compression: self.settings.compression,
+            compression: codec(self.settings.compression),
             row_group_rows: self.settings.row_group_rows.max(1) as usize,
             dictionaries: Arc::clone(&self.dictionaries),
+            ..EncodeOptions::default()
         }
     }
 

@@ -1,6 +1,7 @@
 //! What can go wrong, as situations, and what each means for the table.
 use event_schema::{LatestError, SchemaError};
 use kafka_io::KafkaIoError;
+use lake_file::LakeFileError;
 use lake_store::{StoreError, TableLogError};
 use service_runtime::ErrorClass;
 use std::time::Duration;
@@ -40,6 +41,15 @@ pub enum WriterError {
         /// Values.
         detail: String,
     },
+}
+
+impl From<LakeFileError> for WriterError {
+    fn from(error: LakeFileError) -> Self {
+        match error {
+            LakeFileError::Encode { what, detail } => Self::Bug { what, detail },
+            LakeFileError::File { .. } => Self::Bug { what: "read file", detail: error.to_string() },
+        }
+    }
 }
 
 impl WriterError {

@@ -20,7 +20,6 @@ pub mod budget;
 pub mod buffer;
 pub mod commit;
 pub mod context;
-pub mod dictionaries;
 pub mod encode;
 pub mod encoders;
 pub mod ends;
@@ -29,11 +28,11 @@ pub mod examine;
 pub mod identity;
 pub mod metrics;
 pub mod offsets;
-pub mod partition_value;
 pub mod policy;
 pub mod quarantine;
 pub mod refile;
 pub mod refuse;
+mod resident;
 pub mod route;
 pub mod rules;
 pub mod settings;
@@ -45,25 +44,24 @@ pub mod take;
 mod waiting;
 
 pub use error::{StoppedTable, WriterError};
+pub use lake_file::partition_value;
 pub use metrics::WriterMetrics;
 pub use settings::{TableWriterSettings, WriterSettings};
 pub use stopped::command_line;
 
 use crate::{
-    budget::{MemoryBudget, reservable},
+    budget::MemoryBudget,
     context::{GiveUp, TableContext},
     encoders::Encoders,
     error::Backoff,
+    resident::{Unaccounted, resident_bytes},
 };
 use ends::KnownEnds;
 use event_schema::SchemaSource;
 use kafka_io::Admin;
 use lake_store::{LakeStore, TableLog, TableLogError, TableLogOptions};
 use service_runtime::{admin::Health, clock::Clock, fail_points, shutdown::Shutdown};
-use std::{
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::sync::{Arc, atomic::AtomicBool};
 use table::Stop;
 use table_log::{Seq, TableName};
 use tokio::task::JoinSet;
@@ -93,9 +91,6 @@ pub struct RunReport {
     pub stopped: Vec<(TableName, StoppedTable)>,
 }
 
-/// Period of showing the memory budget.
-const BUDGET_PERIOD: Duration = Duration::from_secs(1);
-
 /// Runs all tables until shutdown, or until every one of them is stopped. A table that stops says so (log, health, metric) and does not
 /// touch the others; it starts again by itself when a person has put it right in its log.
 ///
@@ -103,9 +98,9 @@ const BUDGET_PERIOD: Duration = Duration::from_secs(1);
 /// The Kafka client refuses its settings.
 pub async fn run(settings: WriterSettings, components: Components) -> Result<RunReport, WriterError> {
     let settings = Arc::new(settings);
-    let (budget, encoders) = (MemoryBudget::new(reservable(settings.memory_budget_bytes)), Encoders::start()?);
+    let (budget, encoders) = (MemoryBudget::new(settings.memory_budget_bytes), Encoders::start()?);
     let admin = Arc::new(Admin::new(&settings.kafka)?);
-    let showing = tokio::spawn(show_budget(components.metrics.clone(), budget.clone()));
+    let watching = tokio::spawn(watch_budget(components.metrics.clone(), budget.clone()));
     let running = Running::new(settings.tables.len());
     let mut tables = JoinSet::new();
     for table in settings.tables.clone() {
@@ -126,7 +121,7 @@ pub async fn run(settings: WriterSettings, components: Components) -> Result<Run
             report.stopped.push((name, stop));
         }
     }
-    showing.abort();
+    watching.abort();
     Ok(report)
 }
 
@@ -171,7 +166,7 @@ pub fn table_context(
     log: TableLog,
 ) -> Result<Option<Arc<TableContext>>, WriterError> {
     let settings = Arc::new(settings);
-    let (budget, admin) = (MemoryBudget::new(reservable(settings.memory_budget_bytes)), Arc::new(Admin::new(&settings.kafka)?));
+    let (budget, admin) = (MemoryBudget::new(settings.memory_budget_bytes), Arc::new(Admin::new(&settings.kafka)?));
     let process = Process { settings: Arc::clone(&settings), components, budget, encoders: Encoders::start()?, admin };
     let found = settings.tables.iter().find(|known| known.table == *table);
     Ok(found.map(|table| Arc::new(process.table_context(table, log))))
@@ -252,9 +247,11 @@ fn log_options(instance: &str) -> TableLogOptions {
     }
 }
 
-async fn show_budget(metrics: WriterMetrics, budget: MemoryBudget) {
+async fn watch_budget(metrics: WriterMetrics, budget: MemoryBudget) {
+    let mut unaccounted = Unaccounted::new(&budget);
     loop {
+        resident_bytes().into_iter().for_each(|bytes| unaccounted.observe(bytes));
         metrics.set_budget(budget.used(), budget.limit());
-        tokio::time::sleep(BUDGET_PERIOD).await;
+        tokio::time::sleep(resident::PERIOD).await;
     }
 }

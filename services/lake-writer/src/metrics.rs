@@ -94,8 +94,11 @@ impl WriterMetrics {
             )?,
             settings_drift: r.gauge("tributary_writer_settings_drift", "1 if the settings file differs from the log", &table)?,
             stopped: r.gauge("tributary_writer_stopped", "1 if the table is stopped and a person must act", &["table", "situation"])?,
-            budget_used_bytes: r.single("tributary_writer_memory_used_bytes", "Reserved of the memory budget")?,
-            budget_limit_bytes: r.single("tributary_writer_memory_budget_bytes", "What of the memory budget may be reserved")?,
+            budget_used_bytes: r.single(
+                "tributary_writer_memory_used_bytes",
+                "Used of the memory budget: what is reserved, and what the process holds beyond that",
+            )?,
+            budget_limit_bytes: r.single("tributary_writer_memory_budget_bytes", "The memory budget")?,
         })
     }
 

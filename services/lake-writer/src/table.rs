@@ -1,7 +1,7 @@
 //! One table: bootstrap, shards, upkeep, and what happens when one of them stops.
 use crate::{
     bootstrap,
-    budget::{queue_bytes, reservable},
+    budget::queue_bytes,
     commit::TOPIC_GONE_AFTER,
     context::{GiveUp, TableContext},
     error::{Backoff, StoppedTable, WriterError},
@@ -205,7 +205,7 @@ impl Table {
         };
         let settings = &self.context.settings;
         let consumers = u64::from(settings.shards) * settings.tables.len().max(1) as u64;
-        let queued_bytes = queue_bytes(reservable(settings.memory_budget_bytes), consumers);
+        let queued_bytes = queue_bytes(settings.memory_budget_bytes, consumers);
         let (rules, events, table) = (Arc::clone(&self.rules), self.events.clone(), self.context.name().to_owned());
         let queue = self.context.budget.reserve(queued_bytes);
         let body = move || {

@@ -276,7 +276,7 @@ impl Intake {
         (owned, buffers, context): (&mut Owned, &mut Buffers, &TakeContext<'_>),
     ) -> Result<(), Halt> {
         let rules = &self.rules;
-        let combinations = combinations(batch, &rules.partition_columns, &rules.layout)?;
+        let combinations = combinations(batch, &rules.partition_columns, &rules.layout).map_err(WriterError::from)?;
         let event_time = match rules.event_time {
             EventTimeSource::Column(index) => Some(micros_column(batch.column(index))?),
             EventTimeSource::KafkaTimestamp => None,

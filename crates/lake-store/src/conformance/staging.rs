@@ -15,6 +15,7 @@ pub(super) async fn check(open: Open<'_>) {
     large_and_empty_files(open).await;
     uploads_never_repeat_across_restarts(open).await;
     foreign_uploads_touch_nothing(open).await;
+    what_is_staged_is_listed(open).await;
 }
 
 async fn staged_is_invisible_until_published(open: Open<'_>) {
@@ -110,6 +111,25 @@ async fn uploads_never_repeat_across_restarts(open: Open<'_>) {
             assert!(seen.insert(upload.token.clone()) && seen.insert(upload.id.clone()), "upload `{}` repeats", upload.id);
         }
     }
+}
+
+async fn what_is_staged_is_listed(open: Open<'_>) {
+    let store = open();
+    let tokens = async |table: &str| -> BTreeSet<String> {
+        let listed = open().list_staged(table, usize::MAX).await.expect("list_staged");
+        listed.into_iter().map(|staged| staged.upload.token).collect()
+    };
+    assert!(tokens("s10").await.is_empty());
+    let (a, b) = (staged(&*store, "s10/data/a", b"a").await, staged(&*store, "s10/data/b", b"b").await);
+    let other = staged(&*store, "s11/data/c", b"c").await;
+    assert_eq!(tokens("s10").await, BTreeSet::from([a.0.token.clone(), b.0.token.clone()]));
+    assert_eq!(tokens("s11").await, BTreeSet::from([other.0.token]));
+    publish(&*store, "s10/data/a", &a).await;
+    let listed = store.list_staged("s10", 10).await.expect("list_staged");
+    let [left] = listed.as_slice() else { panic!("{listed:?}") };
+    assert!(left.key.as_deref().is_none_or(|key| key == "s10/data/b"), "{listed:?}");
+    store.discard("s10/data/b", &left.upload).await.expect("discard");
+    assert_eq!((tokens("s10").await, publish(&*store, "s10/data/b", &b).await), (BTreeSet::new(), PublishOutcome::Missing));
 }
 
 async fn foreign_uploads_touch_nothing(open: Open<'_>) {

@@ -139,9 +139,9 @@ pub(super) fn delete(root: &Path, key: &str) -> Result<(), StoreError> {
     }
 }
 
-/// The staged file of an upload. Records come from the lake: an id that is not `_staging/<token>` is refused, not followed.
+/// The staged file of an upload. Records come from the lake: an id that is not `_staging/<table>/<token>` is refused, not followed.
 fn staged_path(root: &Path, operation: &'static str, key: &str, upload: &Upload) -> Result<PathBuf, StoreError> {
-    let plain = Uuid::try_parse(&upload.token).is_ok() && upload.id == format!("{STAGING}/{}", upload.token);
+    let plain = Uuid::try_parse(&upload.token).is_ok() && upload.id == super::staged::upload_id(key, &upload.token);
     if plain {
         Ok(root.join(&upload.id))
     } else {

@@ -1,12 +1,12 @@
 //! A lake in a folder.
 //!
-//! Staged files are in `<root>/_staging/<token>`. An object becomes visible whole: `create` links a finished temporary file to its name, which
+//! Staged files are in `<root>/_staging/<table>/<token>`. An object becomes visible whole: `create` links a finished temporary file to its name, which
 //! fails if the name is taken; `publish` renames. Files and the folders that name them are synced before an answer is given.
 mod disk;
 mod staged;
 
 use crate::object_key::{STAGING, check_key, check_prefix};
-use crate::{CreateOutcome, LakeStore, ObjectMeta, PublishOutcome, StagedWrite, StoreError};
+use crate::{CreateOutcome, LakeStore, ObjectMeta, PublishOutcome, StagedObject, StagedWrite, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::ops::Range;
@@ -113,6 +113,11 @@ impl LakeStore for LocalStore {
         check_key("discard", key)?;
         let upload = upload.clone();
         self.blocking("discard", key, move |root, key| disk::discard(root, key, &upload)).await
+    }
+
+    async fn list_staged(&self, table: &str, limit: usize) -> Result<Vec<StagedObject>, StoreError> {
+        check_key("list_staged", table)?;
+        self.blocking("list_staged", table, move |root, table| staged::list(root, table, limit)).await
     }
 
     async fn clock_offset(&self) -> Result<(f64, Duration), StoreError> {

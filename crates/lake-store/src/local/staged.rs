@@ -1,7 +1,7 @@
 //! A file being written in `_staging/`.
 use super::{disk::without_effect, run_blocking};
 use crate::object_key::STAGING;
-use crate::{StagedWrite, StoreError};
+use crate::{StagedObject, StagedWrite, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::fs::{self, File};
@@ -19,6 +19,7 @@ const WRITE_BYTES: usize = 1 << 20;
 pub(super) struct StagedFile {
     key: String,
     token: String,
+    id: String,
     path: PathBuf,
     file: Arc<File>,
     written_bytes: u64,
@@ -29,9 +30,18 @@ pub(super) struct StagedFile {
 impl StagedFile {
     pub(super) fn begin(root: &Path, key: &str) -> Result<Self, StoreError> {
         let token = Uuid::now_v7().to_string();
-        let path = root.join(STAGING).join(&token);
-        let file = File::create_new(&path).map_err(|e| without_effect("stage", key, &e))?;
-        Ok(Self { key: key.to_owned(), token, path, file: Arc::new(file), written_bytes: 0, pending: Vec::new(), pending_bytes: 0 })
+        let id = upload_id(key, &token);
+        let path = root.join(&id);
+        let create = || {
+            let folder = path.parent().unwrap_or(root);
+            if !folder.is_dir() {
+                fs::create_dir_all(folder)?;
+                File::open(root.join(STAGING))?.sync_all()?;
+            }
+            File::create_new(&path)
+        };
+        let file = create().map_err(|e| without_effect("stage", key, &e))?;
+        Ok(Self { key: key.to_owned(), token, id, path, file: Arc::new(file), written_bytes: 0, pending: Vec::new(), pending_bytes: 0 })
     }
 
     /// Writes all pending pieces; on an error they stay pending.
@@ -45,6 +55,38 @@ impl StagedFile {
         self.pending_bytes = 0;
         Ok(())
     }
+}
+
+/// `_staging/<table>/<token>`: the table is the first folder of the key.
+pub(super) fn upload_id(key: &str, token: &str) -> String {
+    format!("{STAGING}/{}/{token}", key.split('/').next().unwrap_or_default())
+}
+
+/// Staged files of a table, whatever else is in the folder.
+pub(super) fn list(root: &Path, table: &str, limit: usize) -> Result<Vec<StagedObject>, StoreError> {
+    let read = || -> io::Result<Vec<StagedObject>> {
+        let mut found = Vec::new();
+        let entries = match fs::read_dir(root.join(STAGING).join(table)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+            entries => entries?,
+        };
+        for entry in entries.take(limit) {
+            let entry = entry?;
+            let Ok(token) = entry.file_name().into_string() else { continue };
+            if Uuid::try_parse(&token).is_err() {
+                continue;
+            }
+            let modified = match entry.metadata() {
+                // Published or discarded meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                meta => meta?.modified()?,
+            };
+            let upload = Upload { id: upload_id(table, &token), token, parts: Vec::new() };
+            found.push(StagedObject { key: None, upload, modified });
+        }
+        Ok(found)
+    };
+    read().map_err(|e| without_effect("list_staged", table, &e))
 }
 
 fn write_pieces(file: &File, pieces: &[Bytes], start: u64) -> io::Result<u64> {
@@ -85,7 +127,7 @@ impl StagedWrite for StagedFile {
         }
         let (file, path, bytes, key) = (Arc::clone(&self.file), self.path.clone(), self.written_bytes, self.key.clone());
         run_blocking("stage", &self.key, move || settle(&file, &path, bytes).map_err(|e| without_effect("stage", &key, &e))).await?;
-        let upload = Upload { id: format!("{STAGING}/{}", self.token), token: self.token, parts: Vec::new() };
+        let upload = Upload { id: self.id, token: self.token, parts: Vec::new() };
         Ok((upload, self.written_bytes))
     }
 

@@ -9,7 +9,7 @@ pub use fault::{Fault, FaultPlan, FaultRates};
 pub use world::StagedUpload;
 
 use crate::object_key::{check_key, check_prefix};
-use crate::{CreateOutcome, LakeStore, ObjectMeta, PublishOutcome, StagedWrite, StoreError};
+use crate::{CreateOutcome, LakeStore, ObjectMeta, PublishOutcome, StagedObject, StagedWrite, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use fault::Script;
@@ -253,6 +253,14 @@ impl LakeStore for MemoryStore {
             Ok(())
         })
         .await
+    }
+
+    async fn list_staged(&self, table: &str, limit: usize) -> Result<Vec<StagedObject>, StoreError> {
+        let of_table = |world: &World| {
+            let of_table = world.staged().into_iter().filter(|staged| staged.key.split('/').next() == Some(table));
+            of_table.take(limit).map(|s| StagedObject { key: Some(s.key), upload: s.upload, modified: s.modified }).collect()
+        };
+        self.read("list_staged", table, of_table).await
     }
 
     async fn clock_offset(&self) -> Result<(f64, Duration), StoreError> {

@@ -1,7 +1,7 @@
 //! What types cannot say: names, ranges, and settings that do not fit together.
 use super::fault::SettingsFault;
 use super::units::{ByteSize, Duration};
-use super::{Places, Settings, TableConfig, bridge, registry};
+use super::{Places, Settings, TableConfig, bridge, registry, transforms, window_sealer};
 use std::collections::BTreeSet;
 use windowing::WindowSize;
 
@@ -25,6 +25,7 @@ pub(super) fn check(settings: &Settings, places: &Places, faults: &mut Vec<Setti
         registry::check(&mut checker, registry, places.line("schemas").is_some());
     }
     lake_writer(&mut checker, settings);
+    window_sealer::check(&mut checker, settings);
     if let Some(bridge) = &settings.bridge {
         bridge::check(&mut checker, bridge, settings.schema_registry.is_some());
     }
@@ -34,6 +35,7 @@ pub(super) fn check(settings: &Settings, places: &Places, faults: &mut Vec<Setti
     for (name, config) in &settings.tables {
         table(&mut checker, name, config);
     }
+    transforms::check(&mut checker, settings);
 }
 
 pub(super) struct Checker<'a> {
@@ -140,7 +142,7 @@ fn lake_writer(checker: &mut Checker<'_>, settings: &Settings) {
 
 fn table(checker: &mut Checker<'_>, name: &str, table: &TableConfig) {
     let at = |key: &str| format!("tables.{name}.{key}");
-    table_name(checker, name);
+    table_name(checker, "tables", name);
     topics(checker, name, table);
     if table.subject.contains(['/', '\\', '\0']) || table.subject.starts_with('.') {
         checker.fault(
@@ -161,11 +163,13 @@ fn table(checker: &mut Checker<'_>, name: &str, table: &TableConfig) {
     if let Some(idle_timeout) = table.idle_timeout {
         checker.duration(&at("idle_timeout"), idle_timeout, SECOND, Duration::from_secs(30 * 86_400));
     }
+    checker.size(&at("target_file_bytes"), table.target_file_bytes, ByteSize(1 << 20), ByteSize(4 << 30));
     columns(checker, name, table);
 }
 
-fn table_name(checker: &mut Checker<'_>, name: &str) {
-    let at = format!("tables.{name}");
+/// The name of a table of `section`.
+pub(super) fn table_name(checker: &mut Checker<'_>, section: &str, name: &str) {
+    let at = format!("{section}.{name}");
     let mut bytes = name.bytes();
     let valid =
         bytes.next().is_some_and(|b| b.is_ascii_lowercase()) && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
@@ -201,15 +205,13 @@ fn columns(checker: &mut Checker<'_>, name: &str, table: &TableConfig) {
     if let Some(column) = &table.event_time {
         column_name(checker, &at("event_time"), column);
     }
-    for (key, columns) in [("partition_by", &table.partition_by), ("dedupe_by", &table.dedupe_by), ("sort_by", &table.sort_by)] {
-        let mut seen = BTreeSet::new();
-        for (index, column) in columns.iter().enumerate() {
-            let at = format!("{}[{index}]", at(key));
-            column_name(checker, &at, column);
-            if !seen.insert(column) {
-                checker.fault(&at, format!("column `{column}` is named twice"), "remove one");
-            }
-        }
+    for (key, columns) in [
+        ("partition_by", &table.partition_by),
+        ("dedupe_by", &table.dedupe_by),
+        ("sort_by", &table.sort_by),
+        ("bloom_filters", &table.bloom_filters),
+    ] {
+        column_list(checker, &at(key), columns);
     }
     for (index, column) in table.partition_by.iter().enumerate() {
         let at = format!("{}[{index}]", at("partition_by"));
@@ -222,6 +224,18 @@ fn columns(checker: &mut Checker<'_>, name: &str, table: &TableConfig) {
     if !table.dedupe_by.is_empty() && table.event_time.is_none() {
         let what = "duplicates cannot be told by Kafka's timestamp: a record sent again has another one";
         checker.fault(&at("dedupe_by"), what, "set `event_time` to a column of the data");
+    }
+}
+
+/// A list of columns, each named once.
+pub(super) fn column_list(checker: &mut Checker<'_>, path: &str, columns: &[String]) {
+    let mut seen = BTreeSet::new();
+    for (index, column) in columns.iter().enumerate() {
+        let at = format!("{path}[{index}]");
+        column_name(checker, &at, column);
+        if !seen.insert(column) {
+            checker.fault(&at, format!("column `{column}` is named twice"), "remove one");
+        }
     }
 }
 

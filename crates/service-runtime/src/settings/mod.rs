@@ -15,7 +15,9 @@ mod registry;
 mod route_filter;
 mod shape;
 mod table;
+mod transforms;
 mod units;
+mod window_sealer;
 
 pub use bridge::{BridgeSettings, EpochSetting, KeepUnknown, PayloadFormat, RouteSettings, SegmentField, UnknownFieldsSetting};
 pub use bridge_http::{HttpLimits, HttpSettings, HttpTls, HttpTlsFiles, HttpTopicSettings};
@@ -24,8 +26,10 @@ pub use fault::{SettingsError, SettingsFault};
 pub use registry::{SchemaRegistrySettings, Secret};
 pub use route_filter::{RouteFilter, Segment};
 pub use shape::closest;
-pub use table::{KAFKA_TIMESTAMP, StartFrom, TableConfig, Tombstones, TopicSettings};
+pub use table::{CatalogSetting, KAFKA_TIMESTAMP, StartFrom, TableConfig, Tombstones, TopicSettings};
+pub use transforms::{IN_LAKE, TransformConfig, WINDOW_END, WINDOW_START};
 pub use units::{ByteSize, Duration};
+pub use window_sealer::WindowSealerSettings;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -58,9 +62,15 @@ pub struct Settings {
     /// The tables by name: lower-case letters, digits and `_`, beginning with a letter; at least one. Example: `{readings: {topics: [readings]}}`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tables: BTreeMap<String, TableConfig>,
+    /// Transforms by the names of the derived tables that they make by SQL from complete windows. Example: `{site_averages: {source: readings, sql: site_averages.sql, size: 10s}}`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub transforms: BTreeMap<String, TransformConfig>,
     /// The lake-writer.
     #[serde(skip_serializing)]
     pub lake_writer: LakeWriterSettings,
+    /// The window-sealer.
+    #[serde(skip_serializing)]
+    pub window_sealer: WindowSealerSettings,
     /// The bridge, where one runs. Example: `{mqtt: {url: "mqtt://localhost"}, routes: [{filter: "devices/{device_id}/telemetry", topic: telemetry}]}`.
     #[serde(skip_serializing)]
     pub bridge: Option<BridgeSettings>,
@@ -151,7 +161,9 @@ impl Default for Settings {
             schema_registry: None,
             admin: SocketAddr::from(([127, 0, 0, 1], 9464)),
             tables: BTreeMap::new(),
+            transforms: BTreeMap::new(),
             lake_writer: LakeWriterSettings::default(),
+            window_sealer: WindowSealerSettings::default(),
             bridge: None,
             file: PathBuf::new(),
         }
@@ -269,7 +281,7 @@ impl Settings {
             &mut bridge.instance
         });
         let writer = &mut self.lake_writer;
-        for instance in [Some(&mut writer.instance), bridge].into_iter().flatten().filter(|instance| instance.is_empty()) {
+        for instance in [Some(&mut writer.instance), Some(&mut self.window_sealer.instance), bridge].into_iter().flatten().filter(|instance| instance.is_empty()) {
             let host = lookup("HOSTNAME").or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok());
             *instance = host.map(|name| name.trim().to_owned()).unwrap_or_default();
         }
@@ -288,6 +300,8 @@ impl Settings {
         if let Some(bridge) = &mut self.bridge {
             bridge.resolve_paths(folder);
         }
+        self.window_sealer.resolve_paths(folder);
+        self.transforms.values_mut().for_each(|transform| transform.resolve_paths(folder));
         self.lake = folder.join(&self.lake).to_string_lossy().into_owned();
     }
 

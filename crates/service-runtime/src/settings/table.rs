@@ -1,9 +1,9 @@
 //! Settings of a table and of the topics that it reads.
-use super::units::Duration;
+use super::units::{ByteSize, Duration};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
-use table_log::record::TableSettings;
+use table_log::record::{Catalog, TableSettings};
 use windowing::{Micros, Time, WindowSize};
 
 /// Name in `event_time` that stands for Kafka's timestamp.
@@ -47,8 +47,33 @@ pub struct TableConfig {
     /// Columns, lower-case, that sealed files are sorted by. Example: `[device]`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sort_by: Vec<String>,
+    /// Size of a sealed file, about: 1MiB to 4GiB.
+    pub target_file_bytes: ByteSize,
+    /// Columns, lower-case, whose sealed files get bloom filters: for lookups of single values of columns that the files are not sorted by. Example: `[reading_id]`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bloom_filters: Vec<String>,
+    /// The catalog that shows the table.
+    pub catalog: CatalogSetting,
     /// What becomes of records without a value.
     pub tombstones: Tombstones,
+}
+
+/// The catalog that shows a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CatalogSetting {
+    /// None: `tributary sql` and other readers of the table log.
+    #[default]
+    None,
+}
+
+impl CatalogSetting {
+    /// As the table log has it.
+    pub fn to_log(self) -> Catalog {
+        match self {
+            Self::None => Catalog::None,
+        }
+    }
 }
 
 impl Default for TableConfig {
@@ -66,6 +91,9 @@ impl Default for TableConfig {
             max_past: Duration::from_secs(30 * 86_400),
             dedupe_by: Vec::new(),
             sort_by: Vec::new(),
+            target_file_bytes: ByteSize(256 << 20),
+            bloom_filters: Vec::new(),
+            catalog: CatalogSetting::default(),
             tombstones: Tombstones::default(),
         }
     }
@@ -85,6 +113,7 @@ impl TableConfig {
             max_past: self.max_past.into(),
             dedupe_by: self.dedupe_by.clone(),
             sort_by: self.sort_by.clone(),
+            catalog: self.catalog.to_log(),
         }
     }
 }

@@ -95,6 +95,7 @@ tables:
             max_past: Micros(7 * 1_440 * minute),
             dedupe_by: vec!["device".to_owned(), "id".to_owned()],
             sort_by: vec!["device".to_owned()],
+            catalog: Default::default(),
         }
     );
 }

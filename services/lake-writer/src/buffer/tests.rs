@@ -17,7 +17,7 @@ fn slot(window: i64, numbers: std::ops::Range<i64>) -> SlotRows {
 }
 
 fn options(row_group_rows: usize) -> EncodeOptions {
-    EncodeOptions { compression: service_runtime::settings::Compression::Zstd, row_group_rows, dictionaries: Arc::default() }
+    EncodeOptions { row_group_rows, ..EncodeOptions::default() }
 }
 
 /// All rows of a range to one window.

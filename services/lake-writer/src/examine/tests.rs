@@ -30,6 +30,7 @@ fn state(sources: Vec<SourceDeclaration>) -> TableState {
         max_past: Micros::DAY,
         dedupe_by: vec![],
         sort_by: vec![],
+        catalog: Default::default(),
     };
     let table = TableBody { schema_version: 1, avro_schema: "{}".into(), columns: vec![], settings };
     let source = SourceBody { sources, retired: vec![] };

@@ -25,6 +25,7 @@ fn rules() -> TableRules {
         max_past: Micros(1_000 * MINUTE),
         dedupe_by: Vec::new(),
         sort_by: Vec::new(),
+        catalog: Default::default(),
     };
     let schema = Arc::new(TableSchema::parse(avro).expect("a valid schema"));
     let layout = Layout { table: TableName("t".into()), window: WindowSize::HOUR, partition_by: Vec::new() };

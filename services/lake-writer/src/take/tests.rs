@@ -32,6 +32,7 @@ fn rules() -> Arc<TableRules> {
         max_past: Micros(100 * HOUR),
         dedupe_by: Vec::new(),
         sort_by: Vec::new(),
+        catalog: Default::default(),
     };
     let schema = Arc::new(TableSchema::parse(SCHEMA).expect("a valid schema"));
     let layout = Layout { table: TableName("t".into()), window: WindowSize::HOUR, partition_by: vec!["site".into()] };
@@ -91,11 +92,7 @@ impl Bench {
             Start { source, refused, next_offset: Offset(10), leader_epoch: None, watermark },
             Duration::ZERO,
         ));
-        let options = EncodeOptions {
-            compression: service_runtime::settings::Compression::Zstd,
-            row_group_rows: 1_000_000,
-            dictionaries: Arc::default(),
-        };
+        let options = EncodeOptions::default();
         Self {
             schemas,
             intake: Intake::new(rules, decoder, tombstones),
@@ -186,8 +183,7 @@ fn rows_go_to_their_lake_partition_with_their_identity() {
         files.keys().map(|t| (t.lake_partition.window_start.0 / HOUR, t.lake_partition.values[0].as_deref(), t.late)).collect();
     assert_eq!(folders, [(40, Some("a"), false), (40, Some("a"), true), (41, None, false), (41, Some("b"), false)]);
     let late = files.into_iter().find(|(target, _)| target.late).expect("the third row is behind").1;
-    let options =
-        EncodeOptions { compression: service_runtime::settings::Compression::Zstd, row_group_rows: 10, dictionaries: Arc::default() };
+    let options = EncodeOptions { row_group_rows: 10, ..EncodeOptions::default() };
     let footer = crate::encode::Footer { table: "t".into(), schema_version: 1, ranges_json: "[]".into() };
     let file = late.into_encoder(&options).and_then(|encoder| encoder.finish(&footer)).expect("a file");
     let mut reader = parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(file.concat(), 10).expect("a parquet file");

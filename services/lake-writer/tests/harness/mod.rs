@@ -70,6 +70,7 @@ impl Lake {
             max_past: Micros(24 * 30 * HOUR),
             dedupe_by: Vec::new(),
             sort_by: Vec::new(),
+            catalog: Default::default(),
         };
         let topic =
             |topic: &&str| TopicSettings { topic: (*topic).to_owned(), start: StartFrom::Earliest, refused: topic.ends_with(".refused") };

@@ -4,7 +4,7 @@ use event_schema::{SchemaFolder, TableSchema};
 use serde::Serialize;
 use service_runtime::settings::TableConfig;
 use std::fmt;
-use table_log::record::{TableBody, TableSettings};
+use table_log::record::{Catalog, TableBody, TableSettings};
 
 /// What applying a difference does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -75,9 +75,18 @@ pub fn of_settings(log: &TableSettings, file: &TableSettings) -> Vec<Difference>
         ("max_past", log.max_past.to_string(), file.max_past.to_string(), Effect::RecordsFromThenOn),
         ("dedupe_by", list(&log.dedupe_by), list(&file.dedupe_by), Effect::RevisionsFromThenOn),
         ("sort_by", list(&log.sort_by), list(&file.sort_by), Effect::RevisionsFromThenOn),
+        ("catalog", catalog(log.catalog).to_owned(), catalog(file.catalog).to_owned(), Effect::RevisionsFromThenOn),
     ];
     let different = pairs.into_iter().filter(|(_, log, file, _)| log != file);
     different.map(|(setting, log, file, effect)| Difference { setting, log, file, effect }).collect()
+}
+
+fn catalog(catalog: Catalog) -> &'static str {
+    match catalog {
+        Catalog::None => "none",
+        Catalog::File => "file",
+        Catalog::Glue => "glue",
+    }
 }
 
 /// A schema in the folder that the table cannot take up; what it can, the lake-writer does with the first record. A folder or schema that
@@ -113,6 +122,7 @@ mod tests {
             max_past: Micros::DAY,
             dedupe_by: Vec::new(),
             sort_by: Vec::new(),
+            catalog: Default::default(),
         }
     }
 
@@ -134,6 +144,7 @@ mod tests {
             max_past: Micros::HOUR,
             dedupe_by: vec!["id".to_owned()],
             sort_by: vec!["id".to_owned()],
+            catalog: Default::default(),
         };
         let found = of_settings(&settings(), &file);
         let refused: Vec<_> = found.iter().filter(|d| d.effect == Effect::Refused).map(|d| d.setting).collect();

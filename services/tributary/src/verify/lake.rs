@@ -47,7 +47,7 @@ impl Lake {
 
     /// Opens a Parquet file.
     pub fn open(&self, key: &str, bytes: u64) -> Result<LakeFile, lake_query::LakeQueryError> {
-        LakeFile::open(Arc::clone(&self.store), key, bytes)
+        Ok(LakeFile::open(Arc::clone(&self.store), key, bytes)?)
     }
 
     /// Calls `each` for all objects with the prefix, keys ascending, until it answers `false`.

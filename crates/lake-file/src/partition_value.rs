@@ -1,5 +1,5 @@
 //! Values of the `partition_by` columns of a batch, column by column: each row gets the id of its combination of values. Pure.
-use crate::error::WriterError;
+use crate::LakeFileError;
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type, Int32Type, Int64Type};
@@ -30,8 +30,8 @@ impl Combinations {
 /// Finds the combinations of the given columns of a batch.
 ///
 /// # Errors
-/// A column has a type that [`crate::rules::TableRules`] lets through by mistake.
-pub fn combinations(batch: &RecordBatch, columns: &[usize], layout: &key::Layout) -> Result<Combinations, WriterError> {
+/// A column has a type that a table must not be partitioned by.
+pub fn combinations(batch: &RecordBatch, columns: &[usize], layout: &key::Layout) -> Result<Combinations, LakeFileError> {
     let mut all = Combinations { row: Vec::new(), values: vec![Vec::new()], fits: Vec::new() };
     for &column in columns {
         let (ids, values) = distinct(batch.column(column))?;
@@ -63,7 +63,7 @@ fn fits(values: &[Option<String>], layout: &key::Layout) -> bool {
 }
 
 /// Per row the id of its value, and the values as the key has them.
-fn distinct(column: &ArrayRef) -> Result<(Vec<u32>, Vec<Option<String>>), WriterError> {
+fn distinct(column: &ArrayRef) -> Result<(Vec<u32>, Vec<Option<String>>), LakeFileError> {
     let text = |value: &str| key::partition_value(Some(value));
     Ok(match column.data_type() {
         DataType::Utf8 => intern(column.as_string::<i32>().iter(), text),
@@ -106,8 +106,8 @@ fn date_text(days: i32) -> String {
     Time(i64::from(days) * windowing::Micros::DAY.0).date().to_string()
 }
 
-fn bug(detail: &str) -> WriterError {
-    WriterError::Bug { what: "read partition values", detail: detail.to_owned() }
+fn bug(detail: &str) -> LakeFileError {
+    LakeFileError::Encode { what: "read partition values", detail: detail.to_owned() }
 }
 
 #[cfg(test)]

@@ -1,22 +1,30 @@
 //! One Parquet file of the lake, read in bounded memory through the store.
-use crate::LakeQueryError;
+use crate::LakeFileError;
 use arrow::array::{ArrayRef, RecordBatchReader, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use bytes::{Buf, Bytes};
-use lake_store::LakeStore;
+use lake_store::{LakeStore, StoreError};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
+};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::runtime::Handle;
 
-/// Rows of a batch.
+/// Rows of a batch, unless the caller says otherwise.
 const BATCH_ROWS: usize = 4096;
+/// Files up to this size are fetched whole: one question in place of several.
+const WHOLE_BYTES: u64 = 4 << 20;
+/// Tries of a read of the store, with pauses of 100 ms and more between them.
+const TRIES: u32 = 5;
 /// Smallest read from the store.
 const BLOCK_BYTES: u64 = 256 * 1024;
 /// Blocks kept: one per column that is read side by side, within reason.
@@ -29,6 +37,15 @@ const BLOCKS: usize = 16;
 pub struct LakeFile {
     reader: StoreReader,
     metadata: ArrowReaderMetadata,
+}
+
+/// What of a file is read, and in which portions.
+#[derive(Clone, Debug, Default)]
+pub struct ReadOptions {
+    /// Rows of a batch at most.
+    pub batch_rows: Option<usize>,
+    /// Rows to read; all by default.
+    pub selection: Option<RowSelection>,
 }
 
 /// Batches of chosen columns, in file order.
@@ -49,8 +66,11 @@ impl LakeFile {
     ///
     /// # Errors
     /// The object is not a whole Parquet file, or the store fails.
-    pub fn open(store: Arc<dyn LakeStore>, key: &str, bytes: u64) -> Result<Self, LakeQueryError> {
+    pub fn open(store: Arc<dyn LakeStore>, key: &str, bytes: u64) -> Result<Self, LakeFileError> {
         let source = Source { store, key: key.to_owned(), bytes, handle: Handle::current(), blocks: Mutex::default() };
+        if (1..=WHOLE_BYTES).contains(&bytes) {
+            source.fetch(0, bytes).map_err(|e| file_error(key, &e))?;
+        }
         let reader = StoreReader(Arc::new(source));
         let metadata = ArrowReaderMetadata::load(&reader, ArrowReaderOptions::new()).map_err(|e| file_error(key, &e))?;
         Ok(Self { reader, metadata })
@@ -81,23 +101,34 @@ impl LakeFile {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn read(&self, schema: SchemaRef) -> Result<RowBatches, LakeQueryError> {
+    pub fn read(&self, schema: SchemaRef) -> Result<RowBatches, LakeFileError> {
+        self.read_with(schema, ReadOptions::default())
+    }
+
+    /// [`LakeFile::read`], of chosen rows and in portions of a chosen size.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn read_with(&self, schema: SchemaRef, options: ReadOptions) -> Result<RowBatches, LakeFileError> {
         let key = self.reader.0.key.clone();
         let parquet = self.metadata().file_metadata().schema_descr();
         let names = schema.fields().iter().map(|f| f.name().as_str());
         let wanted: Vec<usize> = names.filter_map(|n| self.schema().index_of(n).ok()).collect();
         let mask = ProjectionMask::roots(parquet, wanted);
-        let rows = ParquetRecordBatchReaderBuilder::new_with_metadata(self.reader.clone(), self.metadata.clone())
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.reader.clone(), self.metadata.clone())
             .with_projection(mask)
-            .with_batch_size(BATCH_ROWS)
-            .build()
-            .map_err(|e| file_error(&key, &e))?;
+            .with_batch_size(options.batch_rows.unwrap_or(BATCH_ROWS).max(1));
+        let builder = match options.selection {
+            Some(selection) => builder.with_row_selection(selection),
+            None => builder,
+        };
+        let rows = builder.build().map_err(|e| file_error(&key, &e))?;
         Ok(RowBatches { key, rows, schema })
     }
 }
 
 impl Iterator for RowBatches {
-    type Item = Result<RecordBatch, LakeQueryError>;
+    type Item = Result<RecordBatch, LakeFileError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.rows.next()?;
@@ -127,8 +158,8 @@ fn adapt(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, arrow::
     RecordBatch::try_new_with_options(Arc::new(Schema::new(nullable)), columns, &options)
 }
 
-fn file_error(key: &str, error: &dyn std::fmt::Display) -> LakeQueryError {
-    LakeQueryError::File { key: key.to_owned(), detail: error.to_string() }
+fn file_error(key: &str, error: &dyn std::fmt::Display) -> LakeFileError {
+    LakeFileError::File { key: key.to_owned(), detail: error.to_string() }
 }
 
 #[derive(Debug)]
@@ -151,8 +182,7 @@ impl Source {
             return Ok(hit);
         }
         let block_end = end.max(start.saturating_add(BLOCK_BYTES)).min(self.bytes);
-        let got = self.handle.block_on(self.store.get(&self.key, Some(start..block_end)));
-        let got = got.map_err(|e| ParquetError::External(Box::new(e)))?;
+        let got = self.handle.block_on(self.get(start..block_end)).map_err(|e| ParquetError::External(Box::new(e)))?;
         let block = got.ok_or_else(|| ParquetError::General("the object is gone".to_owned()))?;
         let wanted = usize::try_from(end - start).expect("a read is smaller than the address space");
         if block.len() < wanted {
@@ -165,6 +195,21 @@ impl Source {
         }
         blocks.push_back((start, block));
         Ok(answer)
+    }
+
+    /// Trouble that may pass is waited out for a few seconds.
+    async fn get(&self, range: Range<u64>) -> Result<Option<Bytes>, StoreError> {
+        let mut tries = 1;
+        loop {
+            match self.store.get(&self.key, Some(range.clone())).await {
+                Err(error) if error.is_transient() && tries < TRIES => {
+                    tracing::warn!(key = self.key, %error, tries, "read of a file is tried again");
+                    tokio::time::sleep(Duration::from_millis(100 << tries)).await;
+                    tries += 1;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     fn cached(&self, start: u64, end: u64) -> Option<Bytes> {

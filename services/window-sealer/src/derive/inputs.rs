@@ -1,0 +1,108 @@
+//! The files of named revisions.
+use crate::error::SealerError;
+use lake_query::transform::InputFile;
+use lake_store::TableLog;
+use std::collections::BTreeMap;
+use table_log::key::{DataFolder, Key, Layout};
+use table_log::record::{DeriveInput, FileEntry, RepairAction};
+use table_log::{Body, FileRef, LakePartition, Record, Seq, TableState};
+use windowing::Time;
+
+/// Files by their place in the log.
+type Files = BTreeMap<FileRef, FileEntry>;
+
+/// The files of the named revisions of a table's windows, in a stable order. `None`: a revision is not, or no longer, to be had.
+///
+/// `state` is the one on which the revisions were named. Revisions older than it has are looked for in the log.
+///
+/// # Errors
+/// The log cannot be read.
+pub async fn named_files(log: &TableLog, state: &TableState, inputs: &[DeriveInput]) -> Result<Option<Vec<InputFile>>, SealerError> {
+    let mut refs = Vec::new();
+    let mut files = Vec::new();
+    for input in inputs.iter().filter(|input| input.revision > 0) {
+        let found = state.window(input.window_start).map_or(0, |window| window.revision);
+        if found == input.revision {
+            let live = state.live_files().filter(|(lake_partition, _, _)| lake_partition.window_start == input.window_start);
+            refs.extend(live.flat_map(|(_, _, refs)| refs.iter().copied()));
+        } else {
+            match past_revision(log, state, input).await? {
+                Some(found) => files.extend(found),
+                None => return Ok(None),
+            }
+        }
+    }
+    let entries = log.files(&refs).await?;
+    files.extend(refs.into_iter().zip(entries));
+    files.sort_by_key(|(file, _)| *file);
+    Ok(Some(files.into_iter().map(|(file, entry)| InputFile { seq: file.seq, entry }).collect()))
+}
+
+/// The files of a revision that newer ones replaced: the log from its beginning tells. `None`: there is no such revision.
+async fn past_revision(log: &TableLog, state: &TableState, input: &DeriveInput) -> Result<Option<Vec<(FileRef, FileEntry)>>, SealerError> {
+    let Some(layout) = state.layout(log.table()) else { return Ok(None) };
+    let mut replay = Replay { window_start: input.window_start, layout, revision: 0, lake_partitions: BTreeMap::new() };
+    for seq in 0..state.next_seq.0 {
+        let record = log.record(Seq(seq)).await?;
+        if replay.revision == input.revision && replay.next_revision(&record).is_some() {
+            break;
+        }
+        replay.take(&record);
+    }
+    let found = replay.revision == input.revision;
+    Ok(found.then(|| replay.lake_partitions.into_values().flatten().collect()))
+}
+
+/// The revisions of one window, record by record.
+struct Replay {
+    window_start: Time,
+    layout: Layout,
+    revision: u32,
+    lake_partitions: BTreeMap<LakePartition, Files>,
+}
+
+impl Replay {
+    /// The revision of this window that a record makes.
+    fn next_revision(&self, record: &Record) -> Option<u32> {
+        match &record.body {
+            Body::Seal(body) if body.window_start == self.window_start => Some(body.revision),
+            Body::Derive(body) if body.window_start == self.window_start => Some(body.revision),
+            _ => None,
+        }
+    }
+
+    fn take(&mut self, record: &Record) {
+        match &record.body {
+            Body::Seal(body) if body.window_start == self.window_start => {
+                self.revision = body.revision;
+                for revised in &body.lake_partitions {
+                    self.lake_partitions.insert(revised.lake_partition.clone(), Files::new());
+                }
+                self.add(record);
+            }
+            Body::Derive(body) if body.window_start == self.window_start => {
+                self.revision = body.revision;
+                self.lake_partitions.clear();
+                self.add(record);
+            }
+            Body::Repair(body) => {
+                if let RepairAction::Refile { lost, .. } | RepairAction::Lost { lost } = &body.action {
+                    self.lake_partitions.values_mut().for_each(|files| files.retain(|file, _| !lost.contains(file)));
+                }
+                self.add(record);
+            }
+            _ => {}
+        }
+    }
+
+    /// Adds the record's files of revisions of this window.
+    fn add(&mut self, record: &Record) {
+        for (index, entry) in (0..).zip(record.files()) {
+            let of_revision = matches!(self.layout.parse(&entry.key), Some(Key::Data { folder: DataFolder::Revision(_), .. }));
+            if of_revision && entry.lake_partition.window_start == self.window_start {
+                let files = self.lake_partitions.entry(entry.lake_partition.clone()).or_default();
+                files.insert(FileRef { seq: record.seq, index }, entry.clone());
+            }
+        }
+    }
+}
