@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use table_log::key::Layout;
 use table_log::record::{Column, FileEntry, TableBody};
-use table_log::{FileRef, LakePartition, TableState};
+use table_log::{Body, FileRef, LakePartition, Seq, TableState};
 use windowing::{Micros, Time, WindowSize};
 
 /// Questions about unpublished files in flight at once.
@@ -86,6 +86,7 @@ pub(crate) async fn resolve(store: &Arc<dyn LakeStore>, log: &TableLog) -> Resul
     let settings = &table.settings;
     let layout = Layout { table: log.table().clone(), window: settings.window, partition_by: settings.partition_by.clone() };
     let data_refs: Vec<FileRef> = state.live_files().flat_map(|(_, _, refs)| refs.iter().copied()).collect();
+    let data_refs = shown_files(store, log, &state, data_refs).await?;
     let (files, left_out) = present_files(store, log, &state, &data_refs, &layout).await?;
     let data = SnapshotTable {
         schema: scan_schema(file_schema(&name, table)?, &layout),
@@ -117,6 +118,34 @@ pub(crate) fn scan_schema(file_schema: SchemaRef, layout: &Layout) -> ScanSchema
     let columns: Vec<FieldRef> =
         layout.partition_values(&any).into_iter().map(|(column, _)| Arc::new(Field::new(column, DataType::Utf8, true))).collect();
     ScanSchema::builder(file_schema).with_table_partition_cols(columns).build()
+}
+
+/// The files that readers see: those of a revision that is committed but not in place yet are not to be had, so what it replaces still stands
+/// for them. (It is not vacuumed before.) Rows of a window never vanish while a sealer is on its way from commit to publish.
+async fn shown_files(
+    store: &Arc<dyn LakeStore>,
+    log: &TableLog,
+    state: &TableState,
+    live: Vec<FileRef>,
+) -> Result<Vec<FileRef>, LakeQueryError> {
+    let mut absent = BTreeSet::new();
+    for seq in live.iter().map(|file| file.seq).filter(|seq| state.unpublished().contains(seq)).collect::<BTreeSet<Seq>>() {
+        let record = log.record(seq).await?;
+        if !matches!(record.body, Body::Seal(_) | Body::Derive(_)) {
+            continue;
+        }
+        for entry in record.files() {
+            if store.head(&entry.key).await.map_err(lake_store::TableLogError::from)?.is_none() {
+                absent.insert(seq);
+                break;
+            }
+        }
+    }
+    let replaced: Vec<FileRef> =
+        state.superseded_files().filter(|(_, superseded)| absent.contains(&superseded.by)).map(|(file, _)| file).collect();
+    let entries = log.files(&replaced).await?;
+    let seen = replaced.into_iter().zip(entries).filter(|(_, entry)| !entry.late).map(|(file, _)| file);
+    Ok(live.into_iter().filter(|file| !absent.contains(&file.seq)).chain(seen).collect())
 }
 
 /// Resolves references; leaves out, and counts, files of unpublished records that are not there yet.

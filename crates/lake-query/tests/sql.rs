@@ -5,7 +5,7 @@ use arrow::datatypes::{Float64Type, Int64Type};
 use arrow::record_batch::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use lake_query::{LakeQueryError, LakeSession};
-use test_kit::small_lake::{SmallLake, Step, row};
+use test_kit::small_lake::{DAY, SmallLake, Step, row};
 
 async fn session(lake: &SmallLake) -> LakeSession {
     lake.log.refresh().await.unwrap();
@@ -161,4 +161,22 @@ async fn an_unpublished_file_is_left_out_and_counted_and_a_published_one_that_is
     let outcome = after.sql("SELECT sum(value) FROM readings", None).await;
     let Err(LakeQueryError::FileMissing { table, seq, key: missing }) = outcome else { panic!("{outcome:?}") };
     assert_eq!((table.as_str(), seq, missing), ("readings", record.seq.0, key));
+}
+
+#[tokio::test]
+async fn rows_of_a_revision_that_is_not_in_place_yet_are_read_from_what_it_replaces() {
+    let mut lake = SmallLake::new(&["site"]).await.unwrap();
+    lake.append(vec![(0, row(5, "north", 1.0)), (1, row(6, "south", 2.0)), (1, row(7, "south", 2.0))]).await.unwrap();
+    lake.append(vec![(0, row(65, "north", 4.0)), (1, row(66, "north", 8.0))]).await.unwrap();
+    lake.append(vec![(0, row(8, "north", 16.0))]).await.unwrap();
+    const SUM: &str = "SELECT CAST(sum(value) AS BIGINT) FROM readings";
+    assert_eq!(number(&session(&lake).await, SUM).await, 15, "late rows wait for the revision");
+    let record = lake.seal_unpublished(DAY, &[((1, 1), (1, 0))]).await.unwrap();
+    assert_eq!(number(&session(&lake).await, SUM).await, 15, "committed, and nothing vanishes");
+    lake.log.publish(&record).await.unwrap();
+    assert_eq!(number(&session(&lake).await, SUM).await, 15 - 2 + 16);
+
+    lake.append(vec![(0, row(9, "north", 32.0))]).await.unwrap();
+    lake.seal_unpublished(DAY, &[]).await.unwrap();
+    assert_eq!(number(&session(&lake).await, SUM).await, 29, "the same for an amendment");
 }

@@ -14,7 +14,7 @@
 //! | `TRIBUTARY_LOSE_REPLY_EVERY` | every so many-th create and publish takes effect, but its answer is lost |
 
 /// All fail points. The ones of the log client have no prefix.
-pub const POINTS: [&str; 57] = [
+pub const POINTS: [&str; 59] = [
     "writer-before-assign",
     "writer-after-assign",
     "writer-before-fetch",
@@ -47,6 +47,8 @@ pub const POINTS: [&str; 57] = [
     "sealer-after-discard",
     "sealer-before-delete",
     "sealer-after-delete",
+    "sealer-before-derive",
+    "sealer-after-derive",
     "before-create",
     "after-create",
     "lost-reply",

@@ -82,6 +82,19 @@ impl StagedRows {
     }
 }
 
+/// A list of duplicates: identities of rows that are dropped, each with that of the row that is kept for it.
+pub fn duplicates_batch(pairs: &[((i32, i64), (i32, i64))]) -> anyhow::Result<RecordBatch> {
+    let mut columns: Vec<(String, ArrayRef)> = Vec::new();
+    let of = |row: fn(&((i32, i64), (i32, i64))) -> (i32, i64)| pairs.iter().map(row).collect::<Vec<_>>();
+    for (prefix, rows) in [("_kafka", of(|(dropped, _)| *dropped)), ("kept_kafka", of(|(_, kept)| *kept))] {
+        columns.push((format!("{prefix}_topic"), Arc::new(StringArray::from(vec![TOPIC; rows.len()]))));
+        columns.push((format!("{prefix}_partition"), Arc::new(Int32Array::from_iter_values(rows.iter().map(|(p, _)| *p)))));
+        columns.push((format!("{prefix}_offset"), Arc::new(Int64Array::from_iter_values(rows.iter().map(|(_, o)| *o)))));
+        columns.push((format!("{prefix}_timestamp"), instants(&vec![DAY.0; rows.len()])));
+    }
+    Ok(RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)))?)
+}
+
 fn instants(micros: &[i64]) -> ArrayRef {
     Arc::new(TimestampMicrosecondArray::from(micros.to_vec()).with_timezone("UTC"))
 }

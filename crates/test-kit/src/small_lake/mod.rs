@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use table_log::key::{DataFolder, Key, Layout};
-use table_log::record::{AppendBody, AppendRange, Body, Column, FileEntry, SourceBody, SourceDeclaration, TableBody, TableSettings};
+use table_log::record::{
+    AppendBody, AppendRange, Body, Column, FileEntry, RevisedPartition, SealBody, SourceBody, SourceDeclaration, TableBody, TableSettings,
+};
 use table_log::{KafkaPartition, LakePartition, Offset, OffsetRange, Record, SourcePartition, TableName};
 use tempfile::TempDir;
 use windowing::{Micros, Time, WindowSize};
@@ -68,6 +70,8 @@ pub struct SmallLake {
     partition_by: Vec<String>,
     next: BTreeMap<i32, i64>,
     watermarks: BTreeMap<i32, Time>,
+    /// Rows that were appended and not dropped, by lake partition.
+    rows: BTreeMap<LakePartition, Vec<(i32, i64, Reading)>>,
 }
 
 impl SmallLake {
@@ -77,7 +81,7 @@ impl SmallLake {
         let store: Arc<dyn LakeStore> = Arc::new(LocalStore::open(folder.path())?);
         let log = TableLog::open(Arc::clone(&store), TableName(TABLE.to_owned()), TableLogOptions::new("small-lake")).await?;
         let partition_by = partition_by.iter().map(|c| (*c).to_owned()).collect();
-        let lake = Self { folder, log, store, partition_by, next: BTreeMap::new(), watermarks: BTreeMap::new() };
+        let lake = Self { folder, log, store, partition_by, next: BTreeMap::new(), watermarks: BTreeMap::new(), rows: BTreeMap::new() };
         lake.commit(Body::Table(lake.table_body())).await?;
         let starts = (0..KAFKA_PARTITIONS).map(|p| (KafkaPartition(p), Offset(0))).collect();
         let source = SourceDeclaration {
@@ -125,7 +129,9 @@ impl SmallLake {
                     range.rows += 1;
                     let late = self.is_late(kafka_partition, reading.at);
                     self.watermarks.entry(kafka_partition).and_modify(|w| *w = (*w).max(reading.at)).or_insert(reading.at);
-                    rows.entry((self.lake_partition(&reading), late)).or_default().row(kafka_partition, offset, reading);
+                    let lake_partition = self.lake_partition(&reading);
+                    self.rows.entry(lake_partition.clone()).or_default().push((kafka_partition, offset, reading.clone()));
+                    rows.entry((lake_partition, late)).or_default().row(kafka_partition, offset, reading);
                 }
                 Step::Refused(reason, value) => {
                     range.quarantined += 1;
@@ -140,12 +146,45 @@ impl SmallLake {
         }
         let mut body = AppendBody { ranges: ranges.into_values().collect(), files: Vec::new(), quarantine: Vec::new(), file_list: None };
         for ((lake_partition, late), rows) in rows {
-            body.files.push(self.stage_data(lake_partition, late, &rows).await?);
+            let folder = if late { DataFolder::Late } else { DataFolder::Open };
+            body.files.push(self.stage_data(lake_partition, folder, &rows).await?);
         }
         if !refused.is_empty() {
             body.quarantine.push(self.stage_quarantine(&refused).await?);
         }
         self.commit(Body::Append(body)).await
+    }
+
+    /// Commits and publishes the next revision of a closed window with all rows that it has; a row of `dropped`, as (kafka_partition, offset),
+    /// is left out in favour of the row named with it.
+    pub async fn seal(&mut self, window_start: Time, dropped: &[((i32, i64), (i32, i64))]) -> anyhow::Result<Arc<Record>> {
+        let record = self.seal_unpublished(window_start, dropped).await?;
+        self.log.publish(&record).await?;
+        Ok(record)
+    }
+
+    /// The same, with its files left in staging.
+    pub async fn seal_unpublished(&mut self, window_start: Time, dropped: &[((i32, i64), (i32, i64))]) -> anyhow::Result<Arc<Record>> {
+        let state = self.log.state();
+        let revision = state.window(window_start).map_or(0, |window| window.revision) + 1;
+        let through = state.newest_seq().context("the table has records")?;
+        let (mut lake_partitions, mut duplicates) = (Vec::new(), Vec::new());
+        for lake_partition in self.rows.keys().filter(|place| place.window_start == window_start).cloned().collect::<Vec<_>>() {
+            let mut staged = StagedRows::default();
+            let here = std::mem::take(self.rows.entry(lake_partition.clone()).or_default());
+            let (gone, kept): (Vec<_>, Vec<_>) = here.into_iter().partition(|(p, o, _)| dropped.iter().any(|(row, _)| row == &(*p, *o)));
+            kept.iter().cloned().for_each(|(p, o, reading)| staged.row(p, o, reading));
+            self.rows.insert(lake_partition.clone(), kept);
+            let pairs: Vec<_> = gone.iter().filter_map(|(p, o, _)| dropped.iter().find(|(row, _)| row == &(*p, *o)).copied()).collect();
+            if !pairs.is_empty() {
+                let times = gone.iter().map(|(_, _, reading)| reading.at);
+                duplicates.push(self.stage_duplicates(lake_partition.clone(), &pairs, times.min().context("a row is dropped")?).await?);
+            }
+            let files = vec![self.stage_data(lake_partition.clone(), DataFolder::Revision(revision), &staged).await?];
+            lake_partitions.push(RevisedPartition { lake_partition, files });
+        }
+        let duplicate_rows = duplicates.iter().map(|file| file.rows).sum();
+        self.commit(Body::Seal(SealBody { window_start, revision, through, lake_partitions, duplicates, duplicate_rows })).await
     }
 
     /// Commits any record.
@@ -171,8 +210,21 @@ impl SmallLake {
         passed || self.log.state().is_closed(window_start)
     }
 
-    async fn stage_data(&self, lake_partition: LakePartition, late: bool, rows: &StagedRows) -> anyhow::Result<FileEntry> {
-        let folder = if late { DataFolder::Late } else { DataFolder::Open };
+    async fn stage_duplicates(
+        &self,
+        lake_partition: LakePartition,
+        pairs: &[((i32, i64), (i32, i64))],
+        at: Time,
+    ) -> anyhow::Result<FileEntry> {
+        let base = self.log.state().newest_seq().context("the table has records")?;
+        let key = Key::Duplicates { lake_partition: lake_partition.clone(), base, staging: uuid::Uuid::now_v7().to_string() };
+        let batch = files::duplicates_batch(pairs)?;
+        let entry = self.stage(&self.layout().path(&key), lake_partition, files::parquet(TABLE, &batch)?).await?;
+        Ok(FileEntry { rows: batch.num_rows() as u64, event_time_min: at, event_time_max: at, ..entry })
+    }
+
+    async fn stage_data(&self, lake_partition: LakePartition, folder: DataFolder, rows: &StagedRows) -> anyhow::Result<FileEntry> {
+        let late = folder == DataFolder::Late;
         let base = self.log.state().newest_seq().context("the table has records")?;
         let key = Key::Data { lake_partition: lake_partition.clone(), folder, base, staging: uuid::Uuid::now_v7().to_string() };
         let batch = rows.data_batch(self.partition_by.is_empty())?;
@@ -227,6 +279,7 @@ impl SmallLake {
                 max_past: Micros::DAY,
                 dedupe_by: Vec::new(),
                 sort_by: Vec::new(),
+                catalog: Default::default(),
             },
         }
     }

@@ -19,6 +19,25 @@ impl Bitmap {
         new
     }
 
+    /// Takes an index out; answers whether it was in it. What a chunk took goes with its last index.
+    pub fn remove(&mut self, index: u64) -> bool {
+        let Some(chunk) = self.0.get_mut(&(index / CHUNK_BITS)) else { return false };
+        let (word, bit) = position(index);
+        let there = chunk[word] & bit != 0;
+        chunk[word] &= !bit;
+        if there && chunk.iter().all(|word| *word == 0) {
+            self.0.remove(&(index / CHUNK_BITS));
+        }
+        there
+    }
+
+    /// The lowest index.
+    pub fn lowest(&self) -> Option<u64> {
+        let (chunk, words) = self.0.iter().min_by_key(|(chunk, _)| **chunk)?;
+        let (word, bits) = words.iter().enumerate().find(|(_, word)| **word != 0)?;
+        Some(chunk * CHUNK_BITS + word as u64 * 64 + u64::from(bits.trailing_zeros()))
+    }
+
     /// Whether the index is in the set.
     pub fn contains(&self, index: u64) -> bool {
         let (word, bit) = position(index);
@@ -45,5 +64,10 @@ mod tests {
             assert!(set.contains(index));
         }
         assert!(!set.contains(1));
+        assert_eq!(set.lowest(), Some(0));
+        for index in [0, 63, 64, CHUNK_BITS - 1, CHUNK_BITS] {
+            assert!(set.remove(index) && !set.remove(index) && !set.contains(index));
+        }
+        assert_eq!((set.lowest(), set.0.len()), (Some(u64::MAX), 1), "empty chunks are dropped");
     }
 }

@@ -1,14 +1,14 @@
 //! TL-4: each file that a record names is there, or can still be published; by its size and footer it is the one. TM-2 by the footer's statistics.
 use super::entry::{FileKind, files_of, window_of};
-use super::lake::Lake;
+use super::lake::{Found, Lake};
 use super::ledger::Ledger;
 use super::report::{Place, Report};
 use lake_query::LakeFile;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics;
 use table_log::key::Layout;
-use table_log::record::FileEntry;
-use table_log::{FileRef, Invariant, Record};
+use table_log::record::{FileEntry, RepairAction, RepairBody};
+use table_log::{Body, FileRef, Invariant, Record, Seq};
 
 /// A file that passed, for the checks that read contents.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub fn check_files<'a>(lake: &Lake, record: &'a Record, ledger: &Ledger, report:
             report.checked("files removed by a later record", 1);
             continue;
         }
-        if !is_present(lake, record, entry, ledger, report)? {
+        if !is_present(lake, record, (file, entry), ledger, report)? {
             files.complete = false;
             continue;
         }
@@ -58,7 +58,13 @@ pub fn check_files<'a>(lake: &Lake, record: &'a Record, ledger: &Ledger, report:
     Ok(files)
 }
 
-fn is_present(lake: &Lake, record: &Record, entry: &FileEntry, ledger: &Ledger, report: &mut Report) -> anyhow::Result<bool> {
+fn is_present(
+    lake: &Lake,
+    record: &Record,
+    (file, entry): (FileRef, &FileEntry),
+    ledger: &Ledger,
+    report: &mut Report,
+) -> anyhow::Result<bool> {
     report.checked("files", 1);
     let place = || Place::record(record.seq).file(&entry.key);
     let mut found = lake.head(&entry.key)?;
@@ -70,6 +76,10 @@ fn is_present(lake: &Lake, record: &Record, entry: &FileEntry, ledger: &Ledger, 
         }
         // It may have been published between the two looks.
         found = lake.head(&entry.key)?;
+        if found.is_none() && was_removed_since(lake, ledger.tail, file)? {
+            report.checked("files removed by a newer record", 1);
+            return Ok(false);
+        }
         if found.is_none() {
             let why = if published { "its record is published" } else { "its upload is gone too" };
             let help = format!("`tributary repair refile {} {}` can make it again", lake.table, record.seq);
@@ -83,6 +93,24 @@ fn is_present(lake: &Lake, record: &Record, entry: &FileEntry, ledger: &Ledger, 
         return Ok(false);
     }
     Ok(found.is_some())
+}
+
+/// Whether a record that came after the books were made removes the file.
+fn was_removed_since(lake: &Lake, mut seq: Seq, file: FileRef) -> anyhow::Result<bool> {
+    while let Found::Record(record) = lake.record(seq)? {
+        let removed = match &record.body {
+            Body::Vacuum(body) => body.files.contains(&file),
+            Body::Repair(RepairBody { action: RepairAction::Refile { lost, .. } | RepairAction::Lost { lost }, .. }) => {
+                lost.contains(&file)
+            }
+            _ => false,
+        };
+        if removed {
+            return Ok(true);
+        }
+        seq = Seq(seq.0 + 1);
+    }
+    Ok(false)
 }
 
 fn open(lake: &Lake, record: &Record, entry: &FileEntry, report: &mut Report) -> Option<LakeFile> {

@@ -25,6 +25,8 @@ pub struct TakenRange {
 /// A source kafka_partition.
 #[derive(Clone, Debug)]
 pub struct Source {
+    /// First offset of its declaration.
+    pub start: Offset,
     /// First offset not yet taken.
     pub next_offset: Offset,
     /// Its topic takes no more appends.
@@ -54,6 +56,8 @@ pub struct Ledger {
     pub vacuumed: HashSet<Seq>,
     /// Newest seq that is known to be published, per record: those not in it may still be on their way.
     pub published: HashSet<Seq>,
+    /// First seq that is not in the books: newer records may have vacuumed files since.
+    pub tail: Seq,
     declarations: BTreeMap<(String, u32), SourceDeclaration>,
     file_rows: HashMap<FileRef, u64>,
     /// Lists of dropped duplicates: their rows are in other files too.
@@ -75,6 +79,7 @@ impl Ledger {
             lost_rows: HashMap::new(),
             vacuumed: HashSet::new(),
             published: HashSet::new(),
+            tail: Seq(0),
             declarations: BTreeMap::new(),
             file_rows: HashMap::new(),
             duplicates: HashSet::new(),
@@ -91,6 +96,7 @@ impl Ledger {
     /// Takes the next record down and checks it against the books: TL-2, TL-3 by counts, TM-1.
     pub fn take(&mut self, record: &Record, report: &mut Report) {
         self.published.extend(&record.published);
+        self.tail = Seq(record.seq.0 + 1);
         for (file, kind, entry) in files_of(record) {
             self.file_rows.insert(file, entry.rows);
             if kind == FileKind::Duplicates {
@@ -158,7 +164,7 @@ impl Ledger {
                 report.violation(Invariant::Tl2, place(), format!("`{}` is declared a second time", source_name(&source)));
                 continue;
             }
-            self.sources.insert(source, Source { next_offset: start, ended: false, ranges: Vec::new(), watermark: None });
+            self.sources.insert(source, Source { start, next_offset: start, ended: false, ranges: Vec::new(), watermark: None });
         }
         self.check_dense_partitions(seq, topic, *generation, report);
         self.declarations.insert((topic.clone(), *generation), declaration.clone());

@@ -10,19 +10,24 @@
 //! | TM-2 by the records | [`entry`] |
 //! | TL-5 | [`orphans`] |
 //! | TL-6 | [`group`] |
-//! | TL-3 by identity, TM-2 by rows (`--deep`) | [`identity`] |
+//! | TM-3 by counts, TM-4 over the log's history | [`revisions`] |
+//! | TL-3 by identity, TM-2 by rows (`--deep`) | [`identity`], [`holding`] |
+//! | TM-3 by identity (`--deep`) | [`revisions`] |
 //! | TL-3 by contents (`--kafka`) | [`contents`] |
 mod bitmap;
 mod contents;
 mod entry;
 mod files;
 mod group;
+mod holding;
+mod identities;
 mod identity;
 mod lake;
 mod ledger;
 mod orphans;
 mod records;
 mod report;
+mod revisions;
 mod row_hash;
 mod walk;
 

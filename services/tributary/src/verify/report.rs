@@ -93,6 +93,10 @@ pub struct Report {
     pub absent: u64,
     /// Offsets declared lost.
     pub lost: u64,
+    /// Revisions of windows.
+    pub revisions: u64,
+    /// Rows dropped in favour of equal ones.
+    pub duplicates: u64,
     /// What was checked, with counts.
     pub checked: BTreeMap<&'static str, u64>,
     /// What could not be checked, and why.
@@ -136,9 +140,9 @@ pub fn print(report: &Report, context: &Context) -> anyhow::Result<()> {
         output.line(&format!("note: {note}"));
     }
     if report.violations_total == 0 {
-        let Report { table, rows, quarantined, skipped, absent, lost, .. } = report;
+        let Report { table, rows, quarantined, skipped, absent, lost, revisions, duplicates, .. } = report;
         output.line(&format!(
-            "table `{table}`: no violation; taken offsets: {rows} rows, {quarantined} quarantined, {skipped} skipped, {absent} absent, {lost} lost"
+            "table `{table}`: no violation; taken offsets: {rows} rows, {quarantined} quarantined, {skipped} skipped, {absent} absent, {lost} lost; {revisions} revisions, {duplicates} duplicates dropped"
         ));
         return Ok(());
     }

@@ -3,12 +3,14 @@ use super::contents::{Contents, KafkaRows, RowShape};
 use super::entry::{NamedKeys, check_entries};
 use super::files::{RecordFiles, check_files};
 use super::group::check_group;
+use super::holding::check_holding;
 use super::identity::RecordOffsets;
 use super::lake::{Found, Lake};
 use super::ledger::Ledger;
 use super::orphans::check_orphans;
 use super::records;
 use super::report::Report;
+use super::revisions::History;
 use crate::output::Output;
 use anyhow::Context;
 use event_schema::{Limits, SchemaSource};
@@ -52,10 +54,12 @@ impl Verification {
         let mut report = Report { table: self.lake.table.0.clone(), ..Report::default() };
         let seqs = self.lake.record_seqs()?;
         let mut ledger = Ledger::new(self.lake.table.clone());
+        let mut history = History::default();
         let mut named = NamedKeys::default();
         let progress = self.output.progress("log records", Some(seqs.len() as u64));
         records::walk(&self.lake, &seqs, &mut report, &progress, |record, report| {
             ledger.take(record, report);
+            history.take(record, report);
             check_entries(record, ledger.layout().as_ref(), &mut named, report);
         })?;
         drop(progress);
@@ -64,7 +68,11 @@ impl Verification {
         }
         let admin = self.admin(&mut report)?;
         let mut contents = self.contents(&ledger, admin.as_ref(), &mut report)?;
-        self.check_all_files(&seqs, &ledger, contents.as_mut(), &mut report)?;
+        self.check_all_files(&seqs, (&ledger, &history), contents.as_mut(), &mut report)?;
+        if self.deep && self.since == 0 && report.violations_total == 0 && !ledger.sources.is_empty() {
+            let progress = self.output.progress("rows by record", Some(seqs.len() as u64));
+            check_holding(&self.lake, &seqs, (&ledger, &history), &mut report, &progress)?;
+        }
         let tail = seqs.last().map_or(Seq(0), |last| Seq(last.0 + 1));
         check_orphans(&self.lake, &mut named, tail, &mut report, &self.output.progress("objects", None))?;
         if let Some(admin) = &admin {
@@ -112,7 +120,7 @@ impl Verification {
     fn check_all_files(
         &self,
         seqs: &[Seq],
-        ledger: &Ledger,
+        (ledger, history): (&Ledger, &History),
         mut contents: Option<&mut Contents>,
         report: &mut Report,
     ) -> anyhow::Result<()> {
@@ -121,7 +129,7 @@ impl Verification {
         for seq in seqs {
             progress.add(1);
             if let Found::Record(record) = self.lake.record(seq)? {
-                self.check_record_files(&record, ledger, contents.as_deref_mut(), report)?;
+                self.check_record_files(&record, (ledger, history), contents.as_deref_mut(), report)?;
             }
         }
         Ok(())
@@ -130,13 +138,16 @@ impl Verification {
     fn check_record_files(
         &self,
         record: &Record,
-        ledger: &Ledger,
+        (ledger, history): (&Ledger, &History),
         contents: Option<&mut Contents>,
         report: &mut Report,
     ) -> anyhow::Result<()> {
         let files = check_files(&self.lake, record, ledger, report)?;
         if self.deep {
             self.check_identity(record, &files, ledger, report)?;
+            if let Body::Seal(body) = &record.body {
+                history.check_seal(&self.lake, (record, body), &files, ledger, report)?;
+            }
         }
         if let Some(contents) = contents
             && matches!(record.body, Body::Append(_) | Body::Repair(_))

@@ -21,7 +21,7 @@ pub struct RowShape {
 impl RowShape {
     /// For rows of a table.
     pub fn new(table: &str, body: &TableBody) -> anyhow::Result<Self> {
-        let file_schema = lake_query::file_schema(table, &body.avro_schema, &body.settings)?;
+        let file_schema = lake_query::file_schema(table, body)?;
         let partition_by: Vec<String> = body.settings.partition_by.iter().map(|c| c.to_lowercase()).collect();
         let values = partition_by.iter().map(|c| Arc::new(Field::new(c, DataType::Utf8, true)));
         let fields: Fields = file_schema.fields().iter().map(Arc::clone).chain(values).collect::<Vec<FieldRef>>().into();

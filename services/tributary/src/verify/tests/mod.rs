@@ -1,6 +1,7 @@
 //! A small lake is whole; then each thing is broken by hand, and exactly that is found.
 mod breakage;
 mod repairs;
+mod revisions;
 mod topics;
 
 use super::report::Report;
