@@ -33,7 +33,6 @@ pub use propose::{Proposed, propose};
 pub use settings::{SealerSettings, TableSealerSettings};
 
 use derive::{DeriveContext, TransformSettings};
-use lake_file::EncodeOptions;
 use lake_store::{LakeStore, TableLog, TableLogError, TableLogOptions};
 use logs::OpenedLogs;
 use service_runtime::admin::Health;
@@ -110,16 +109,8 @@ async fn run_transform(transform: TransformSettings, process: Process) {
         needed.extend(settings.transforms.iter().filter(|known| known.table == table).map(|known| known.source.clone()));
         logs.insert(table, log);
     }
-    let shapes = settings.transforms.iter().map(|known| (known.table.clone(), known.shape())).collect();
-    let encode = EncodeOptions {
-        compression: settings.compression,
-        row_group_rows: settings.row_group_rows,
-        row_group_bytes: Some(table::ROW_GROUP_BYTES),
-        ..EncodeOptions::default()
-    };
-    let (spill_dir, poll_interval) = (settings.spill_dir.clone(), settings.poll_interval);
-    let (metrics, shutdown) = (components.metrics.derive, components.shutdown);
-    derive::run_table(Arc::new(DeriveContext { transform, shapes, logs, slots, encode, spill_dir, poll_interval, metrics, shutdown })).await;
+    let context = DeriveContext::new(&settings, transform, logs, components.metrics.derive, components.shutdown);
+    derive::run_table(Arc::new(DeriveContext { slots, ..context })).await;
 }
 
 /// Opens a table's log as this process does.

@@ -86,6 +86,22 @@ impl Facts {
         Ok(is_due.then_some(DueWindow { window_start, revision: revision + 1, inputs }))
     }
 
+    /// What a derived window would be made from now.
+    ///
+    /// # Errors
+    /// Starts of the source windows that are not complete yet.
+    pub fn named_inputs(&self, table: &TableName, window_start: Time) -> Result<Vec<DeriveInput>, Vec<Time>> {
+        let current = self.states.get(table).and_then(|state| state.window(window_start));
+        let made_from = current.map_or(&[][..], |window| window.inputs.as_slice());
+        let Some(shape) = self.shapes.get(table) else { return Err(Vec::new()) };
+        if let Some(inputs) = self.inputs(shape, window_start, made_from) {
+            return Ok(inputs);
+        }
+        let source_window = self.states.get(&shape.source).and_then(|state| state.table.as_ref()).map(|body| body.settings.window);
+        let starts = source_window.into_iter().flat_map(|size| shape.grouping.source_windows(window_start, shape.window, size));
+        Err(starts.filter(|start| self.complete(&shape.source, *start).is_none()).collect())
+    }
+
     /// The source windows that a derived window rests on, by their revisions. `None`: not all are complete. Those that its current revision
     /// was made from are among them, though grouping windows that were made shorter since no longer reach them.
     fn inputs(&self, shape: &Shape, window_start: Time, made_from: &[DeriveInput]) -> Option<Vec<DeriveInput>> {

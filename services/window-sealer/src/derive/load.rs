@@ -12,11 +12,11 @@ use std::sync::Arc;
 /// Largest SQL file that is read.
 const MAX_SQL_BYTES: u64 = 1 << 20;
 
-/// Reads the SQL file and all reference tables.
+/// Reads the SQL file and all reference tables; `store` is the lake, if there is one already.
 ///
 /// # Errors
 /// A file cannot be read.
-pub async fn load(settings: &TransformSettings, store: &Arc<dyn LakeStore>) -> Result<Transform, SealerError> {
+pub async fn load(settings: &TransformSettings, store: Option<&Arc<dyn LakeStore>>) -> Result<Transform, SealerError> {
     let sql = read(&settings.sql, MAX_SQL_BYTES).map_err(|detail| cannot_read_sql(settings, &detail))?;
     let sql = String::from_utf8(sql.to_vec()).map_err(|_| cannot_read_sql(settings, "it is not UTF-8"))?;
     let mut references = Vec::new();
@@ -40,11 +40,12 @@ fn cannot_read_sql(settings: &TransformSettings, detail: &str) -> SealerError {
 }
 
 /// Reads one reference table: a file, or an object of the lake.
-async fn reference(name: &str, place: &str, store: &Arc<dyn LakeStore>) -> Result<Reference, SealerError> {
+async fn reference(name: &str, place: &str, store: Option<&Arc<dyn LakeStore>>) -> Result<Reference, SealerError> {
     let failed = |detail: String| LakeQueryError::Reference { name: name.to_owned(), place: place.to_owned(), detail };
     let bytes = match place.strip_prefix(IN_LAKE) {
         None => read(Path::new(place), MAX_REFERENCE_BYTES).map_err(failed)?,
         Some(key) => {
+            let store = store.ok_or_else(|| failed("the lake does not exist".to_owned()))?;
             let found = store.head(key).await?.ok_or_else(|| failed("the lake has no such object".to_owned()))?;
             if found.bytes > MAX_REFERENCE_BYTES {
                 return Err(failed(too_large(found.bytes, MAX_REFERENCE_BYTES)).into());

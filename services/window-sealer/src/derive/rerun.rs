@@ -22,13 +22,8 @@ pub enum Rerun {
 ///
 /// # Errors
 /// The log, the SQL or an input cannot be read.
-pub async fn rerun(
-    settings: &TransformSettings,
-    source: &TableLog,
-    body: &DeriveBody,
-    options: &RunOptions,
-) -> Result<Rerun, SealerError> {
-    let transform = load(settings, source.store()).await?;
+pub async fn rerun(settings: &TransformSettings, source: &TableLog, body: &DeriveBody, options: &RunOptions) -> Result<Rerun, SealerError> {
+    let transform = load(settings, Some(source.store())).await?;
     if transform.sha256() != body.transform_sha256 {
         let versions = transform.reference_versions();
         let other = versions.iter().find(|(name, version)| body.references.get(*name) != Some(version));

@@ -58,7 +58,12 @@ pub(super) async fn table_with(
         };
         match log.commit(Body::Table(proposal.clone()), shutdown.triggered()).await? {
             CommitOutcome::Committed(record) => {
-                tracing::info!(table = settings.table.0, seq = record.seq.0, schema_version = proposal.schema_version, "derived table has new columns");
+                tracing::info!(
+                    table = settings.table.0,
+                    seq = record.seq.0,
+                    schema_version = proposal.schema_version,
+                    "derived table has new columns"
+                );
                 return Ok(proposal);
             }
             CommitOutcome::Abandoned => return Err(SealerError::Stopping),

@@ -62,11 +62,18 @@ pub async fn derive_window(job: DeriveJob<'_>) -> Result<Derived, SealerError> {
     fail_point!("sealer-before-derive");
     let target_state = job.target.refresh().await?;
     let in_force = TransformSettings { log: settings_in_force(job.transform, &target_state)?, ..job.transform.clone() };
-    let transform = load(&in_force, job.target.store()).await?;
+    let transform = load(&in_force, Some(job.target.store())).await?;
     let rows = begin(&job, &transform).await?;
     let table = table_with(job.target, &in_force, &rows.result, job.shutdown).await?;
     let staged_on = job.target.state().newest_seq().ok_or_else(|| SealerError::bug("stage derived rows", "the log is empty"))?;
-    let mut staging = Staging { job: &job, table: &table, staged_on, schema: lake_query::file_schema(&in_force.table.0, &table)?, done: Vec::new(), open: None };
+    let mut staging = Staging {
+        job: &job,
+        table: &table,
+        staged_on,
+        schema: lake_query::file_schema(&in_force.table.0, &table)?,
+        done: Vec::new(),
+        open: None,
+    };
     let outcome = staging.take_all(rows).await;
     let (partitions, files) = staging.end(outcome).await?;
     let rows = files.iter().map(|file| file.rows).sum();
@@ -92,6 +99,11 @@ async fn begin(job: &DeriveJob<'_>, transform: &Transform) -> Result<DerivedRows
     let files = named_files(job.source, &job.source_state, &job.due.inputs).await?;
     let files = files.ok_or_else(|| SealerError::Overtaken("a source revision is no longer to be had".to_owned()))?;
     let store = Arc::clone(job.source.store());
+    for file in files.iter().filter(|file| job.source_state.unpublished().contains(&file.seq)) {
+        if store.head(&file.entry.key).await?.is_none() {
+            return Err(SealerError::Overtaken(format!("record `{}` of the source is not published yet", file.seq)));
+        }
+    }
     Ok(run(transform, &source, SourceRows::Files(store, files), job.due.window_start, &job.options).await?)
 }
 
@@ -139,7 +151,8 @@ impl Staging<'_> {
     fn writer(&self, lake_partition: &LakePartition) -> Result<RevisionWriter, SealerError> {
         let job = self.job;
         if let Some(value) = lake_partition.values.iter().flatten().find(|value| !partition_value_fits(value)) {
-            let what = format!("a value of `partition_by` of derived table `{}` is too long for a folder: `{value:.40}…`", job.transform.table);
+            let what =
+                format!("a value of `partition_by` of derived table `{}` is too long for a folder: `{value:.40}…`", job.transform.table);
             return Err(SealerError::Settings(what));
         }
         let settings = &self.table.settings;

@@ -3,7 +3,9 @@ use super::metrics::DeriveMetrics;
 use super::{DeriveJob, Derived, DueWindow, Facts, Shape, TransformSettings, derive_window};
 use crate::backoff::ItemBackoff;
 use crate::error::SealerError;
+use crate::settings::SealerSettings;
 use crate::slots::WorkSlots;
+use crate::table::ROW_GROUP_BYTES;
 use lake_file::EncodeOptions;
 use lake_query::LakeQueryError;
 use lake_query::transform::RunOptions;
@@ -68,6 +70,27 @@ pub async fn run_table(context: Arc<DeriveContext>) {
 }
 
 impl DeriveContext {
+    /// For a process with these settings. `logs` are those of the derived table and of all that it rests on.
+    pub fn new(settings: &SealerSettings, transform: TransformSettings, logs: Logs, metrics: DeriveMetrics, shutdown: Shutdown) -> Self {
+        let encode = EncodeOptions {
+            compression: settings.compression,
+            row_group_rows: settings.row_group_rows,
+            row_group_bytes: Some(ROW_GROUP_BYTES),
+            ..EncodeOptions::default()
+        };
+        Self {
+            transform,
+            shapes: settings.transforms.iter().map(|known| (known.table.clone(), known.shape())).collect(),
+            logs,
+            slots: WorkSlots::new(settings.memory_budget_bytes),
+            encode,
+            spill_dir: settings.spill_dir.clone(),
+            poll_interval: settings.poll_interval,
+            metrics,
+            shutdown,
+        }
+    }
+
     /// The newest states of all logs that matter.
     ///
     /// # Errors

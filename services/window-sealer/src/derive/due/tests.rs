@@ -1,8 +1,8 @@
 use super::*;
 use table_log::key::{DataFolder, Key};
 use table_log::record::{
-    AppendBody, AppendRange, Body, DeriveBody, FileEntry, RevisedPartition, SealBody, SourceBody, SourceDeclaration, TableBody, TableSettings,
-    Upload,
+    AppendBody, AppendRange, Body, DeriveBody, FileEntry, RevisedPartition, SealBody, SourceBody, SourceDeclaration, TableBody,
+    TableSettings, Upload,
 };
 use table_log::{FORMAT, KafkaPartition, LakePartition, Offset, OffsetRange, PutId, Record, SourcePartition};
 use windowing::Micros;
@@ -110,6 +110,9 @@ impl Log {
     }
 }
 
+/// A due window: its minute, revision, and inputs as (minute, revision).
+type Due = (i64, u32, Vec<(i64, u32)>);
+
 /// `readings` in windows of a minute; `averages` hop back by five seconds in windows of a minute; `sums` of averages in windows of two.
 struct Chain {
     readings: Log,
@@ -142,8 +145,7 @@ impl Chain {
         Facts { shapes: shapes.into(), states }
     }
 
-    /// Per due window its minute, revision, and inputs as (minute, revision).
-    fn due(&self, table: &str) -> Vec<(i64, u32, Vec<(i64, u32)>)> {
+    fn due(&self, table: &str) -> Vec<Due> {
         let due = self.facts().due(&name(table)).unwrap();
         let inputs = |due: &DueWindow| due.inputs.iter().map(|i| (i.window_start.0 / MINUTE, i.revision)).collect();
         due.iter().map(|due| (due.window_start.0 / MINUTE, due.revision, inputs(due))).collect()
