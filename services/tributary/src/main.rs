@@ -3,6 +3,7 @@ mod check;
 mod cli;
 mod context;
 mod demo;
+mod flush;
 mod inspect;
 mod output;
 mod produce;
@@ -15,14 +16,16 @@ mod source;
 mod sql;
 mod status;
 mod table;
+mod test_transforms;
 mod topics;
+mod transform;
+mod vacuum;
 mod verify;
 
-// Half of the writer's time on two cores goes into malloc if glibc serves it; the feature `override` makes librdkafka's C code use this
-// one too (docs/benchmarks.md).
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::MiMalloc = allocator::MiMalloc;
 
 fn main() -> std::process::ExitCode {
+    allocator::give_back_soon();
     cli::main().into()
 }

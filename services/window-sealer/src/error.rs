@@ -55,7 +55,9 @@ impl SealerError {
     /// What to do about it.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Store(StoreError::Denied { .. }) | Self::Log(TableLogError::Store(StoreError::Denied { .. })) => ErrorClass::Misconfigured,
+            Self::Store(StoreError::Denied { .. }) | Self::Log(TableLogError::Store(StoreError::Denied { .. })) => {
+                ErrorClass::Misconfigured
+            }
             Self::Store(_) | Self::Log(TableLogError::Store(_) | TableLogError::ClockSkew { .. }) => ErrorClass::Retry,
             Self::File(LakeFileError::File { .. }) | Self::Spill { .. } => ErrorClass::Retry,
             Self::Overtaken(_) | Self::Stopping => ErrorClass::Fenced,

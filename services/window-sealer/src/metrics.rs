@@ -51,7 +51,11 @@ impl SealerMetrics {
         };
         Ok(Self {
             derive: DeriveMetrics::new(registry)?,
-            revisions: counter("tributary_sealer_revisions_total", "Revisions committed: `seal` the first, `amend` later ones", &["table", "kind"])?,
+            revisions: counter(
+                "tributary_sealer_revisions_total",
+                "Revisions committed: `seal` the first, `amend` later ones",
+                &["table", "kind"],
+            )?,
             rows: counter("tributary_sealer_rows_total", "Rows of committed revisions", &["table"])?,
             duplicates: counter("tributary_sealer_duplicates_total", "Rows dropped as duplicates by committed revisions", &["table"])?,
             overtaken: counter("tributary_sealer_overtaken_total", "Pieces of work that another sealer was faster with", &["table"])?,
@@ -62,7 +66,10 @@ impl SealerMetrics {
             waiting_windows: gauge("tributary_sealer_waiting_windows", "Windows whose late rows wait for others")?,
             failing_items: gauge("tributary_sealer_failing_items", "Pieces of work that failed and wait to be tried again")?,
             seal_seconds: seconds("tributary_sealer_seal_seconds", "Duration of the newest revision, from reading to its commit")?,
-            delay_seconds: seconds("tributary_sealer_delay_seconds", "Watermark minus the end of the oldest window that needs a revision now")?,
+            delay_seconds: seconds(
+                "tributary_sealer_delay_seconds",
+                "Watermark minus the end of the oldest window that needs a revision now",
+            )?,
         })
     }
 

@@ -1,6 +1,7 @@
 //! The command line: one file per command group, one enum variant per command.
 mod check;
 mod demo;
+mod flush;
 mod inspect;
 mod produce;
 mod quarantine;
@@ -12,10 +13,13 @@ mod sql;
 mod status;
 mod table;
 mod topics;
+mod transform;
+mod vacuum;
 mod verify;
 
 pub use check::CheckArgs;
 pub use demo::DemoArgs;
+pub use flush::FlushArgs;
 pub use inspect::InspectArgs;
 pub use produce::{ProduceArgs, RowFormat};
 pub use quarantine::{ExportFormat, QuarantineArgs, QuarantineCommand};
@@ -27,6 +31,8 @@ pub use sql::SqlArgs;
 pub use status::StatusArgs;
 pub use table::{TableArgs, TableCommand};
 pub use topics::{TopicsArgs, TopicsCommand};
+pub use transform::{TestArgs, TransformArgs, TransformCommand, TransformRunArgs};
+pub use vacuum::VacuumArgs;
 pub use verify::VerifyArgs;
 
 use crate::context::Context;
@@ -113,8 +119,16 @@ pub enum Command {
     Source(SourceArgs),
     /// Put right what stopped a table: lost offsets, topics made again, lost files
     Repair(RepairArgs),
+    /// List transforms, or make or show one window of a derived table
+    Transform(TransformArgs),
+    /// Run the tests of transforms: rows in, expected rows out
+    Test(TestArgs),
     /// Look at refused records
     Quarantine(QuarantineArgs),
+    /// Commit what is buffered now, and revise closed windows now
+    Flush(FlushArgs),
+    /// Delete files that newer revisions replaced, once their time is over
+    Vacuum(VacuumArgs),
     /// About the settings file
     Settings(SettingsArgs),
 }
@@ -152,6 +166,10 @@ async fn dispatch(cli: &Cli, output: Output) -> anyhow::Result<ExitCode> {
             return crate::demo::run(args, output).await;
         }
         Command::Settings(args) => return crate::settings::run(args, output),
+        Command::Test(args) => {
+            crate::run::start_quiet_telemetry(&cli.global);
+            return crate::test_transforms::run(args, file, output).await;
+        }
         _ => {}
     }
     crate::run::start_quiet_telemetry(&cli.global);
@@ -167,6 +185,9 @@ async fn dispatch(cli: &Cli, output: Output) -> anyhow::Result<ExitCode> {
         Command::Source(args) => crate::source::run(args, &context).await,
         Command::Repair(args) => crate::repair::run(args, &context).await,
         Command::Quarantine(args) => crate::quarantine::run(args, &context).await,
-        Command::Run(_) | Command::Demo(_) | Command::Check(_) | Command::Settings(_) => Ok(ExitCode::Done),
+        Command::Transform(args) => crate::transform::run(args, &context).await,
+        Command::Flush(args) => crate::flush::run(args, &context).await,
+        Command::Vacuum(args) => crate::vacuum::run(args, &context).await,
+        Command::Run(_) | Command::Demo(_) | Command::Check(_) | Command::Settings(_) | Command::Test(_) => Ok(ExitCode::Done),
     }
 }

@@ -15,4 +15,6 @@ pub enum Service {
     LakeWriter,
     /// Devices over MQTT and clients over HTTP to Kafka
     Bridge,
+    /// Closed windows: sealed, amended, derived from
+    WindowSealer,
 }

@@ -78,7 +78,7 @@ impl Facts {
             return Err(SealerError::Settings(what));
         }
         let Some(inputs) = self.inputs(shape, window_start, made_from) else { return Ok(None) };
-        let revision_of = |start: Time| inputs.iter().find(|input| input.window_start == start).map_or(0, |input| input.revision);
+        let revision_of = |start: Time| inputs.binary_search_by_key(&start, |input| input.window_start).map_or(0, |at| inputs[at].revision);
         let is_due = match revision {
             0 => inputs.iter().any(|input| input.revision > 0),
             _ => made_from.iter().any(|old| revision_of(old.window_start) > old.revision),

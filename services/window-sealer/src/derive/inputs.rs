@@ -18,46 +18,50 @@ type Files = BTreeMap<FileRef, FileEntry>;
 /// # Errors
 /// The log cannot be read.
 pub async fn named_files(log: &TableLog, state: &TableState, inputs: &[DeriveInput]) -> Result<Option<Vec<InputFile>>, SealerError> {
-    let mut refs = Vec::new();
-    let mut files = Vec::new();
+    let (mut refs, mut past) = (Vec::new(), BTreeMap::new());
     for input in inputs.iter().filter(|input| input.revision > 0) {
         let found = state.window(input.window_start).map_or(0, |window| window.revision);
         if found == input.revision {
             let live = state.live_files().filter(|(lake_partition, _, _)| lake_partition.window_start == input.window_start);
             refs.extend(live.flat_map(|(_, _, refs)| refs.iter().copied()));
         } else {
-            match past_revision(log, state, input).await? {
-                Some(found) => files.extend(found),
-                None => return Ok(None),
-            }
+            past.insert(input.window_start, input.revision);
         }
     }
+    let Some(mut files) = past_revisions(log, state, &past).await? else { return Ok(None) };
     let entries = log.files(&refs).await?;
     files.extend(refs.into_iter().zip(entries));
-    files.sort_by_key(|(file, _)| *file);
     Ok(Some(files.into_iter().map(|(file, entry)| InputFile { seq: file.seq, entry }).collect()))
 }
 
-/// The files of a revision that newer ones replaced: the log from its beginning tells. `None`: there is no such revision.
-async fn past_revision(log: &TableLog, state: &TableState, input: &DeriveInput) -> Result<Option<Vec<(FileRef, FileEntry)>>, SealerError> {
-    let Some(layout) = state.layout(log.table()) else { return Ok(None) };
-    let mut replay = Replay { window_start: input.window_start, layout, revision: 0, lake_partitions: BTreeMap::new() };
+/// The files of revisions, by their windows, that newer ones replaced: the log from its beginning tells. `None`: one is not there.
+async fn past_revisions(log: &TableLog, state: &TableState, wanted: &BTreeMap<Time, u32>) -> Result<Option<Files>, SealerError> {
+    let Some(layout) = state.layout(log.table()).filter(|_| !wanted.is_empty()) else {
+        return Ok(wanted.is_empty().then(Files::new));
+    };
+    let replay = |start: &Time| Replay { window_start: *start, revision: 0, ended: false, lake_partitions: BTreeMap::new() };
+    let mut replays: BTreeMap<Time, Replay> = wanted.keys().map(|start| (*start, replay(start))).collect();
     for seq in 0..state.next_seq.0 {
         let record = log.record(Seq(seq)).await?;
-        if replay.revision == input.revision && replay.next_revision(&record).is_some() {
-            break;
+        for (start, revision) in wanted {
+            let Some(replay) = replays.get_mut(start) else { continue };
+            // What comes after the revision may repair it, up to the next one.
+            replay.ended |= replay.revision == *revision && replay.next_revision(&record).is_some();
+            if !replay.ended {
+                replay.take(&record, &layout);
+            }
         }
-        replay.take(&record);
     }
-    let found = replay.revision == input.revision;
-    Ok(found.then(|| replay.lake_partitions.into_values().flatten().collect()))
+    let found = wanted.iter().all(|(start, revision)| replays.get(start).is_some_and(|replay| replay.revision == *revision));
+    Ok(found.then(|| replays.into_values().flat_map(|replay| replay.lake_partitions.into_values().flatten()).collect()))
 }
 
 /// The revisions of one window, record by record.
 struct Replay {
     window_start: Time,
-    layout: Layout,
     revision: u32,
+    /// The next revision replaced it.
+    ended: bool,
     lake_partitions: BTreeMap<LakePartition, Files>,
 }
 
@@ -71,34 +75,34 @@ impl Replay {
         }
     }
 
-    fn take(&mut self, record: &Record) {
+    fn take(&mut self, record: &Record, layout: &Layout) {
         match &record.body {
             Body::Seal(body) if body.window_start == self.window_start => {
                 self.revision = body.revision;
                 for revised in &body.lake_partitions {
                     self.lake_partitions.insert(revised.lake_partition.clone(), Files::new());
                 }
-                self.add(record);
+                self.add(record, layout);
             }
             Body::Derive(body) if body.window_start == self.window_start => {
                 self.revision = body.revision;
                 self.lake_partitions.clear();
-                self.add(record);
+                self.add(record, layout);
             }
             Body::Repair(body) => {
                 if let RepairAction::Refile { lost, .. } | RepairAction::Lost { lost } = &body.action {
                     self.lake_partitions.values_mut().for_each(|files| files.retain(|file, _| !lost.contains(file)));
                 }
-                self.add(record);
+                self.add(record, layout);
             }
             _ => {}
         }
     }
 
     /// Adds the record's files of revisions of this window.
-    fn add(&mut self, record: &Record) {
+    fn add(&mut self, record: &Record, layout: &Layout) {
         for (index, entry) in (0..).zip(record.files()) {
-            let of_revision = matches!(self.layout.parse(&entry.key), Some(Key::Data { folder: DataFolder::Revision(_), .. }));
+            let of_revision = matches!(layout.parse(&entry.key), Some(Key::Data { folder: DataFolder::Revision(_), .. }));
             if of_revision && entry.lake_partition.window_start == self.window_start {
                 let files = self.lake_partitions.entry(entry.lake_partition.clone()).or_default();
                 files.insert(FileRef { seq: record.seq, index }, entry.clone());

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use table_log::{Seq, TableName};
+use tokio::runtime::Handle;
 use windowing::Time;
 
 /// Several sealers pick among so many of the oldest due windows, so that they seldom pick the same.
@@ -56,11 +57,25 @@ enum Item {
     Window(Time),
 }
 
-/// Makes due windows of one derived table until the process stops.
+/// Makes due windows of one derived table until the process stops. The work computes for long: it has a thread of its own, apart from those that
+/// serve everything else.
+///
+/// # Panics
+/// When the work does, which is a defect.
 pub async fn run_table(context: Arc<DeriveContext>) {
+    let runtime = Handle::current();
+    let ended = tokio::task::spawn_blocking(move || runtime.block_on(work(&context))).await;
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+async fn work(context: &DeriveContext) {
     let mut work = Work { backoff: ItemBackoff::default(), choice: StdRng::from_os_rng(), looked_at: None, due: Vec::new() };
     while !context.shutdown.is_triggered() {
-        if !work.step(&context).await {
+        if !work.step(context).await {
             tokio::select! {
                 () = context.shutdown.triggered() => {}
                 () = tokio::time::sleep(context.poll_interval) => {}

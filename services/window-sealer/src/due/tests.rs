@@ -1,13 +1,17 @@
 use super::*;
-use table_log::record::{
-    AppendBody, AppendRange, Body, FileEntry, FlushBody, RevisedPartition, SealBody, SourceBody, SourceDeclaration, TableBody, TableSettings, Upload,
-};
 use table_log::key::{DataFolder, Key};
+use table_log::record::{
+    AppendBody, AppendRange, Body, FileEntry, FlushBody, RevisedPartition, SealBody, SourceBody, SourceDeclaration, TableBody,
+    TableSettings, Upload,
+};
 use table_log::{FORMAT, KafkaPartition, LakePartition, Offset, OffsetRange, PutId, Record, SourcePartition, TableName};
 use windowing::{Micros, WindowSize};
 
 const DELAY: Duration = Duration::from_secs(300);
 const HOUR: i64 = Micros::HOUR.0;
+
+/// Record to wait for, and seconds.
+type Wait = Option<(Seq, u64)>;
 
 /// A log of one source, folded record by record.
 struct Log {
@@ -86,7 +90,8 @@ impl Log {
         self.apply(Body::Seal(SealBody { window_start, revision, through, lake_partitions, duplicates, duplicate_rows }));
     }
 
-    fn due(&self) -> Vec<(i64, u32, Option<(Seq, u64)>)> {
+    /// Hour, revision and wait of each window that is due.
+    fn due(&self) -> Vec<(i64, u32, Wait)> {
         let due = due_windows(&self.state, DELAY);
         due.iter().map(|due| (due.window_start.0 / HOUR, due.revision, due.wait.map(|(seq, wait)| (seq, wait.as_secs())))).collect()
     }

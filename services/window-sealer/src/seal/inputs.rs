@@ -62,5 +62,6 @@ async fn publish(log: &TableLog, state: &TableState, files: &[FileRef]) -> Resul
 pub fn overtaken(state: &TableState, now: &TableState, window_start: Time) -> Option<String> {
     let of = |state: &TableState| state.window(window_start).map(|window| (window.revision, window.repaired_by));
     let (before, after) = (of(state), of(now));
-    (before != after).then(|| format!("window `{window_start}` has revision `{}` by now, or was repaired", after.map_or(0, |(revision, _)| revision)))
+    (before != after)
+        .then(|| format!("window `{window_start}` has revision `{}` by now, or was repaired", after.map_or(0, |(revision, _)| revision)))
 }

@@ -93,7 +93,12 @@ pub async fn seal_window(job: SealJob) -> Result<Sealed, SealerError> {
         files: Vec::new(),
         figures: SealFigures::default(),
     };
+    let mut looked = Instant::now();
     for (lake_partition, files) in inputs.lake_partitions {
+        if let Err(error) = look(&job, &mut looked).await {
+            discard(&job.log, &sealed.files).await;
+            return Err(error);
+        }
         sealed.figures.read(&files);
         let partition = PartitionJob {
             log: job.log.clone(),
@@ -108,7 +113,7 @@ pub async fn seal_window(job: SealJob) -> Result<Sealed, SealerError> {
             memory_bytes: job.memory_bytes,
             spill_dir: job.spill_dir.clone(),
             shutdown: job.shutdown.clone(),
-            looked: Cell::new(Instant::now()),
+            looked: Cell::new(looked),
         };
         let made = match tokio::task::spawn_blocking(move || partition::seal(&partition)).await {
             Ok(made) => made,
@@ -123,6 +128,18 @@ pub async fn seal_window(job: SealJob) -> Result<Sealed, SealerError> {
         }
     }
     Ok(sealed)
+}
+
+/// Now and then, whether somebody was faster: lake partitions may be many and small.
+async fn look(job: &SealJob, looked: &mut Instant) -> Result<(), SealerError> {
+    if looked.elapsed() < partition::LOOK_EVERY {
+        return Ok(());
+    }
+    *looked = Instant::now();
+    match inputs::overtaken(&job.state, &*job.log.refresh().await?, job.window_start) {
+        Some(why) => Err(SealerError::Overtaken(why)),
+        None => Ok(()),
+    }
 }
 
 impl Sealed {

@@ -31,7 +31,7 @@ use tokio::time::Instant;
 use windowing::{Micros, Time};
 
 /// The tail is looked at so often, at most: that nobody else is faster is worth a question now and then.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Rows that are put together at once.
 const OUTPUT_ROWS: usize = 16_384;
 /// And their bytes, about.
@@ -112,7 +112,10 @@ pub(crate) fn seal(job: &PartitionJob) -> Result<SealedPartition, SealerError> {
     let store = Arc::clone(job.log.store());
     let names = job.rules.identity_columns().map(|column| job.rules.schema.field(column).clone());
     let duplicates = job.target(duplicates_schema(&names));
-    let plain = WriteOptions { encode: lake_file::EncodeOptions { bloom_filters: Vec::new(), dictionaries: Arc::default(), ..job.write.encode.clone() }, ..job.write.clone() };
+    let plain = WriteOptions {
+        encode: lake_file::EncodeOptions { bloom_filters: Vec::new(), dictionaries: Arc::default(), ..job.write.encode.clone() },
+        ..job.write.clone()
+    };
     let mut output = Output {
         job,
         rows: RevisionWriter::new(Arc::clone(&store), job.target(Arc::clone(&job.rules.schema)), job.write.clone()),

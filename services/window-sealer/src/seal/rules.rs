@@ -1,6 +1,7 @@
 //! What the log says of a table, prepared for sealing: columns by their places in a file.
 use crate::error::SealerError;
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use arrow::row::{RowConverter, SortField};
 use table_log::key::Layout;
 use table_log::{LakePartition, Seq, TableName, TableState};
 
@@ -52,7 +53,27 @@ impl SealRules {
         let dedupe = if body.settings.dedupe_by.is_empty() { None } else { Some(in_file(&body.settings.dedupe_by)?) };
         let sort = in_file(&body.settings.sort_by)?;
         let identity = [find("_kafka_timestamp")?, find("_kafka_topic")?, find("_kafka_partition")?, find("_kafka_offset")?];
-        Ok(Self { table: table.clone(), layout, schema, schema_version: body.schema_version, staged_on, event_time, identity, dedupe, sort })
+        for &column in dedupe.iter().flatten().chain(&sort) {
+            let field = schema.field(column);
+            if !RowConverter::supports_fields(&[SortField::new(field.data_type().clone())]) {
+                let what = format!(
+                    "column `{}` of table `{table}` has no order, so it can be neither in `dedupe_by` nor in `sort_by`",
+                    field.name()
+                );
+                return Err(SealerError::Settings(what));
+            }
+        }
+        Ok(Self {
+            table: table.clone(),
+            layout,
+            schema,
+            schema_version: body.schema_version,
+            staged_on,
+            event_time,
+            identity,
+            dedupe,
+            sort,
+        })
     }
 
     /// The rules for one lake partition: a partition column is the same in all its rows, and where it is null there are no duplicates.

@@ -60,7 +60,8 @@ impl Slicer {
             return Ok(());
         }
         let keys = encode(std::slice::from_ref(batch), &self.key)?;
-        let slice_of: Vec<u32> = keys.iter().map(|key| self.boundaries.partition_point(|first| first.as_ref() <= key.data()) as u32).collect();
+        let slice_of: Vec<u32> =
+            keys.iter().map(|key| self.boundaries.partition_point(|first| first.as_ref() <= key.data()) as u32).collect();
         let (order, ends) = by_slice(&slice_of, self.slices.len());
         let sorted = take_record_batch(batch, &UInt32Array::from(order))?;
         let row_bytes = bytes_of(batch) as f64 / batch.num_rows() as f64;
@@ -121,7 +122,8 @@ impl SpilledSlice {
 
 /// Bytes that a batch's rows take in memory.
 pub(crate) fn bytes_of(batch: &RecordBatch) -> u64 {
-    let bytes = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size()));
+    let bytes =
+        batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size()));
     bytes.sum::<usize>() as u64
 }
 

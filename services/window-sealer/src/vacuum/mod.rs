@@ -52,7 +52,11 @@ pub fn due_files(retained: &BTreeMap<Seq, Vec<FileRef>>, old: Option<Seq>) -> Ve
 ///
 /// # Errors
 /// Trouble of the store that lasts.
-pub async fn newest_old(retained: &BTreeMap<Seq, Vec<FileRef>>, times: &mut StoreTimes, retain: Duration) -> Result<Option<Seq>, SealerError> {
+pub async fn newest_old(
+    retained: &BTreeMap<Seq, Vec<FileRef>>,
+    times: &mut StoreTimes,
+    retain: Duration,
+) -> Result<Option<Seq>, SealerError> {
     let mut old = None;
     for &seq in retained.keys() {
         if times.age(seq).await? < retain {
@@ -67,7 +71,12 @@ pub async fn newest_old(retained: &BTreeMap<Seq, Vec<FileRef>>, times: &mut Stor
 ///
 /// # Errors
 /// The log or the store does not answer; the process is stopping.
-pub async fn run(log: &TableLog, times: &mut StoreTimes, keeper: &mut Keeper, (retain, shutdown): (Duration, &Shutdown)) -> Result<usize, SealerError> {
+pub async fn run(
+    log: &TableLog,
+    times: &mut StoreTimes,
+    keeper: &mut Keeper,
+    (retain, shutdown): (Duration, &Shutdown),
+) -> Result<usize, SealerError> {
     let state = log.state();
     complete(log, &state, keeper).await?;
     let retained = retained(log, &state);

@@ -47,7 +47,12 @@ pub fn is_orphan(staged: &StagedObject, limit: Limit, layout: &Layout, named: &B
 ///
 /// # Errors
 /// The log or the store does not answer; the process is stopping.
-pub async fn run(log: &TableLog, times: &mut StoreTimes, keeper: &mut Keeper, (age, shutdown): (Duration, &Shutdown)) -> Result<usize, SealerError> {
+pub async fn run(
+    log: &TableLog,
+    times: &mut StoreTimes,
+    keeper: &mut Keeper,
+    (age, shutdown): (Duration, &Shutdown),
+) -> Result<usize, SealerError> {
     let period = (age / 24).clamp(*ROUNDS.start(), *ROUNDS.end());
     if keeper.listed.is_some_and(|listed| listed.elapsed() < period) {
         return Ok(0);
@@ -86,7 +91,12 @@ pub async fn run(log: &TableLog, times: &mut StoreTimes, keeper: &mut Keeper, (a
     Ok(orphans.len())
 }
 
-async fn orphans<'a>(log: &TableLog, state: &TableState, staged: &'a [StagedObject], limit: Limit) -> Result<Vec<&'a StagedObject>, SealerError> {
+async fn orphans<'a>(
+    log: &TableLog,
+    state: &TableState,
+    staged: &'a [StagedObject],
+    limit: Limit,
+) -> Result<Vec<&'a StagedObject>, SealerError> {
     let Some(layout) = state.layout(log.table()) else { return Ok(Vec::new()) };
     // A staging of a published record is no more, so only the others can name one.
     let mut named = BTreeSet::new();

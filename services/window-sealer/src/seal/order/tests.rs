@@ -161,7 +161,8 @@ fn the_first_by_kafka_timestamp_then_topic_then_partition_then_offset_is_kept() 
 
 #[test]
 fn duplicates_share_the_keys_of_slices() {
-    for (dedupe, sort) in [(Some([DEVICE, N].as_slice()), [VALUE].as_slice()), (Some(&[N]), &[N, DEVICE]), (Some(&[DEVICE]), &[AT, DEVICE])] {
+    for (dedupe, sort) in [(Some([DEVICE, N].as_slice()), [VALUE].as_slice()), (Some(&[N]), &[N, DEVICE]), (Some(&[DEVICE]), &[AT, DEVICE])]
+    {
         let rules = rules(dedupe, sort);
         let told: BTreeSet<usize> = dedupe.into_iter().flatten().copied().chain([AT]).collect();
         assert_eq!(rules.slice_key().into_iter().collect::<BTreeSet<_>>(), told);
