@@ -36,8 +36,8 @@ test: setup ## Unit tests, models, 300 simulation seeds, tests on a real Kafka b
 	$(CARGO) test --workspace --features planted-bugs --test models --test planted --test simulation planted
 
 .PHONY: test-kill
-test-kill: setup ## Slow: lake-writers killed at every fail point under 1,000,000 records, the bridge, Kafka and Mosquitto under 200,000 messages
-	$(CARGO) test --workspace --features tributary/fail-points --test kill --test bridge_kill -- --nocapture
+test-kill: setup ## Slow: lake-writers killed at every fail point under 1,000,000 records, sealers and writers for three minutes, the bridge, Kafka and Mosquitto under 200,000 messages
+	$(CARGO) test --workspace --features tributary/fail-points --test kill --test seal_kill --test bridge_kill -- --nocapture
 
 .PHONY: test-memory
 test-memory: setup ## Slow: memory of the process against its budget (MEMORY_RECORDS=10000000 for the long one); target/memory.json
@@ -63,6 +63,7 @@ bench: setup ## Benchmarks of the release binary on a real broker, about 10 minu
 	$(CARGO) build --release --package tributary --package bench
 	"$(TARGET_DIR)/release/bench" ingest --output target/bench/ingest.json $(BENCH_ARGS)
 	"$(TARGET_DIR)/release/bench" bridge --output target/bench/bridge.json
+	"$(TARGET_DIR)/release/bench" seal --output target/bench/seal.json
 
 .PHONY: fuzz
 fuzz: setup-build ## Compares the decode with apache-avro for FUZZ_SECONDS (default 600) on random schemas and damaged records; FUZZ_SEED=n replays

@@ -6,6 +6,7 @@
 mod bridge;
 mod ingest;
 mod process;
+mod seal;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 
 // The allocator of the `tributary` binary: both must pay the same for memory.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::MiMalloc = allocator::MiMalloc;
 
 #[derive(Debug, Parser)]
 #[command(about = "Benchmarks of Tributary")]
@@ -28,6 +29,8 @@ enum Benchmark {
     Ingest(ingest::Options),
     /// MQTT and HTTP to Kafka, against a bare produce loop of the same records.
     Bridge(bridge::Options),
+    /// A closed window made clean, against DuckDB.
+    Seal(seal::Options),
     /// The bare produce loop itself, as a process of its own.
     #[command(hide = true)]
     BareProduce(bridge::BareOptions),
@@ -37,10 +40,12 @@ enum Benchmark {
 }
 
 fn main() -> Result<()> {
+    allocator::give_back_soon();
     match Arguments::parse().benchmark {
         Benchmark::Bridge(options) => bridge::run(&options),
         Benchmark::BareProduce(options) => bridge::run_bare(&options),
         Benchmark::Ingest(options) => ingest::run(&options),
+        Benchmark::Seal(options) => seal::run(&options),
         Benchmark::Ceiling(options) => ingest::run_ceiling(&options),
     }
 }

@@ -1,5 +1,6 @@
 """Compares the weather in a lake with the CSV that it came from, value by value. Usage: compare.py CSV LAKE_TABLE_FOLDER; prints JSON."""
 
+import collections
 import csv
 import json
 import pathlib
@@ -21,9 +22,17 @@ def expected(path):
             yield (row["origin"], time), values
 
 
+def live(folder):
+    """Files that a reader of the table sees: of each lake partition those of its newest revision, else the open ones."""
+    of = collections.defaultdict(dict)
+    for file in sorted(pathlib.Path(folder, "data").rglob("*.parquet")):
+        of[file.parent.parent].setdefault(file.parent.name, []).append(file)
+    for stages in of.values():
+        yield from stages[max((name for name in stages if name.startswith("r")), default="open")]
+
+
 def found(folder):
-    files = sorted(pathlib.Path(folder, "data").rglob("*.parquet"))
-    for file in files:
+    for file in live(folder):
         day = next(part[3:] for part in file.parts if part.startswith("dt="))
         # One file at a time, without the partition columns of its path: this is what the file itself says.
         for row in pq.ParquetFile(file).read().to_pylist():

@@ -16,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 use test_kit::KafkaServer;
+pub use topic::SCHEMA;
 use topic::{KAFKA_PARTITIONS, TOPIC};
 
 /// Options of `bench ingest`.

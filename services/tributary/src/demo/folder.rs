@@ -24,6 +24,8 @@ pub(super) struct Plan {
     pub telemetry: String,
     /// The MQTT broker's address; `None`: no devices.
     pub mqtt: Option<SocketAddr>,
+    /// Where each device stands, as the CSV that the transform joins.
+    pub devices_csv: String,
 }
 
 impl Plan {
@@ -39,12 +41,16 @@ impl Plan {
 /// A folder that is not empty and that no demo made is refused, untouched.
 pub(super) fn prepare(dir: &Path, plan: &Plan, output: Output) -> anyhow::Result<PathBuf> {
     clear(dir, output)?;
-    for folder in ["schemas/weather", "schemas/telemetry", "lake"] {
+    for folder in ["schemas/weather", "schemas/telemetry", "lake", "spill"] {
         fs::create_dir_all(dir.join(folder)).with_context(|| format!("create `{}`", dir.join(folder).display()))?;
     }
     write(&dir.join(MARKER), "made by `tributary demo`, which may replace this folder\n")?;
     write(&dir.join("schemas/weather/v1.avsc"), SCHEMA)?;
     write(&dir.join("schemas/telemetry/v1.avsc"), fleet::SCHEMA)?;
+    if plan.mqtt.is_some() {
+        write(&dir.join("devices.csv"), &plan.devices_csv)?;
+        write(&dir.join("site_averages.sql"), fleet::TRANSFORM)?;
+    }
     let settings = dir.join("tributary.yaml");
     write(&settings, &settings_text(plan))?;
     Ok(settings)
@@ -85,6 +91,11 @@ lake_writer:
   instance: demo
   commit_interval: 2s
   shards: 1
+window_sealer:
+  instance: demo
+  spill_dir: spill
+  poll_interval: 500ms
+  amend_delay: 1s
 tables:
   weather:
     topics:
@@ -92,6 +103,7 @@ tables:
     subject: weather
     event_time: time_hour
     window: 1d
+    sort_by: [origin, time_hour]
     # The observations are old: no kafka_partition is idle by today's clock.
     idle_timeout: none
 "
@@ -103,7 +115,7 @@ tables:
 }
 
 fn devices_text(plan: &Plan, mqtt: SocketAddr) -> String {
-    let telemetry = &plan.telemetry;
+    let (telemetry, transform) = (&plan.telemetry, fleet::DERIVED);
     format!(
         "  telemetry:
     topics:
@@ -112,9 +124,22 @@ fn devices_text(plan: &Plan, mqtt: SocketAddr) -> String {
       - {telemetry}.refused
     subject: telemetry
     event_time: measured_at
-    # A day passes in seconds: no kafka_partition is idle by today's clock, and devices are out of reach for up to eight hours.
+    # A window closes when the watermark has passed its end. Then it is sealed: repetitions out, sorted, few files.
+    window: 1m
+    out_of_orderness: 10s
+    dedupe_by: [device_id, seq]
+    sort_by: [device_id, measured_at]
+    # Half an hour passes in seconds: no kafka_partition is idle by today's clock.
     idle_timeout: none
-    allowed_lateness: 12h
+transforms:
+  {transform}:
+    source: telemetry
+    sql: site_averages.sql
+    size: 30s
+    every: 10s
+    window: 1m
+    references: {{devices: devices.csv}}
+    sort_by: [site, window_end]
 bridge:
   instance: demo
   mqtt:
@@ -136,7 +161,8 @@ mod tests {
 
     fn plan() -> Plan {
         let mqtt = Some(SocketAddr::from(([127, 0, 0, 1], 1_883)));
-        Plan { kafka: "127.0.0.1:9092".to_owned(), weather: "weather".to_owned(), telemetry: "telemetry".to_owned(), mqtt }
+        let devices_csv = "device_id,site\nsensor-000,silo\n".to_owned();
+        Plan { kafka: "127.0.0.1:9092".to_owned(), weather: "weather".to_owned(), telemetry: "telemetry".to_owned(), mqtt, devices_csv }
     }
 
     #[test]
@@ -164,7 +190,8 @@ mod tests {
         assert_eq!(settings.tables.keys().collect::<Vec<_>>(), ["telemetry", "weather"]);
         let route = &settings.bridge.expect("the devices come through the bridge").routes[0];
         assert_eq!((route.topic.as_str(), route.filter.as_str()), ("telemetry", "devices/{device_id}/telemetry"));
+        assert_eq!(settings.transforms.keys().collect::<Vec<_>>(), [fleet::DERIVED]);
         let without = settings_text(&Plan { mqtt: None, ..plan() });
-        assert!(!without.contains("telemetry") && !without.contains("bridge"));
+        assert!(["telemetry", "bridge", "transforms"].iter().all(|word| !without.contains(word)));
     }
 }

@@ -1,9 +1,11 @@
-//! `tributary demo`: a year of weather through Kafka, and a day of devices through MQTT and the bridge, into a lake, in one process.
+//! `tributary demo`: a year of weather through Kafka, and half an hour of devices through MQTT and the bridge, into a lake whose windows
+//! close, are sealed and amended, and feed a derived table; in one process.
 mod feed;
 mod fleet;
 mod folder;
 mod summary;
 mod weather;
+mod windows;
 
 use crate::{
     cli::DemoArgs,
@@ -16,7 +18,8 @@ use fleet::{Devices, Published};
 use folder::Plan;
 use kafka_io::{Admin, KafkaConfig, MockBroker, Security};
 use lake_store::TableLog;
-use service_runtime::{admin::Health, shutdown::Shutdown};
+use prometheus::Registry;
+use service_runtime::shutdown::Shutdown;
 use std::{sync::Arc, time::Duration};
 use table_log::{TableName, TableState};
 use tokio::{
@@ -56,6 +59,7 @@ pub async fn run(args: &DemoArgs, output: Output) -> anyhow::Result<ExitCode> {
         weather: broker.topic.clone(),
         telemetry: broker.telemetry.clone(),
         mqtt: devices.as_ref().map(Devices::bridge_address),
+        devices_csv: devices.as_ref().map(Devices::csv).unwrap_or_default(),
     };
     let settings_file = folder::prepare(&args.dir, &plan, output)?;
     let context = Context::load(&settings_file, output)?;
@@ -111,7 +115,7 @@ impl Broker {
         let mut text = "Replaying 2013 of three weather stations, an observation an hour each.\n".to_owned();
         if args.devices > 0 {
             text.push_str(&format!(
-                "Simulating a day of {} devices over MQTT, a message in five minutes each (seed {}).\n  MQTT   rumqttd, inside this process\n",
+                "Simulating half an hour of {} devices over MQTT, a message in ten seconds each (seed {}).\n  MQTT   rumqttd, inside this process\n",
                 args.devices, args.seed
             ));
         }
@@ -119,7 +123,8 @@ impl Broker {
     }
 }
 
-/// Runs the lake-writer, the feed and the devices side by side until everything sent is committed.
+/// Runs the lake-writer, the window-sealer, the feed and the devices side by side until everything sent is committed and every closed window
+/// is sealed.
 async fn replay(
     args: &DemoArgs,
     context: &Context,
@@ -127,12 +132,10 @@ async fn replay(
     (observations, devices): (&[Observation], Option<Devices>),
 ) -> anyhow::Result<(Sent, Option<Published>)> {
     let shutdown = Shutdown::manual();
-    let writer = {
-        let (settings, shutdown) = (context.settings.clone(), shutdown.clone());
-        tokio::spawn(
-            async move { crate::run::lake_writer(&settings, prometheus::Registry::new(), Arc::new(Health::default()), shutdown).await },
-        )
-    };
+    let (settings, stop) = (context.settings.clone(), shutdown.clone());
+    let writer = tokio::spawn(async move { crate::run::lake_writer(&settings, Registry::new(), Arc::default(), stop).await });
+    let (settings, stop) = (context.settings.clone(), shutdown.clone());
+    let sealer = tokio::spawn(async move { crate::run::window_sealer(&settings, Registry::new(), Arc::default(), stop).await });
     let log = context.log(&TableName(TABLE.to_owned()), true).await?;
     let (state_sender, state) = watch::channel(log.state());
     let (report, progress) = watch::channel(Sent::default());
@@ -143,20 +146,29 @@ async fn replay(
         drained(&sent, broker, state).await?;
         anyhow::Ok(sent)
     };
-    let fleet = async {
+    let fleet_work = async {
         match devices {
             Some(devices) => devices.run(context, plan, limit).await.map(Some),
             None => Ok(None),
         }
     };
+    let has_devices = plan.mqtt.is_some();
+    let tables = if has_devices { &[TABLE, fleet::TABLE][..] } else { &[TABLE] };
+    let all = async {
+        let sent = tokio::try_join!(stations, fleet_work)?;
+        windows::settled(context, tables, has_devices).await?;
+        Ok(sent)
+    };
     let result = tokio::select! {
-        result = async { tokio::try_join!(stations, fleet) } => result,
+        result = all => result,
         result = follow(&log, state_sender, progress, broker, context.output) => Err(result),
     };
     shutdown.trigger();
     let ended = writer.await.context("wait for the lake-writer")?;
+    let sealed = sealer.await.context("wait for the window-sealer")?;
     let sent = result?;
     anyhow::ensure!(ended? == ExitCode::Done, "the lake-writer did not end well");
+    anyhow::ensure!(sealed? == ExitCode::Done, "the window-sealer did not end well");
     Ok(sent)
 }
 

@@ -1,5 +1,6 @@
 //! What the demo shows at its end: queries, the proof, and what to try next.
 use super::fleet::{self, Account, Line, Published};
+use super::windows::Windows;
 use crate::{
     cli::VerifyArgs,
     context::Context,
@@ -14,6 +15,7 @@ use arrow::{
     util::display::{ArrayFormatter, FormatOptions},
 };
 use std::{path::Path, time::Duration};
+use table_log::TableName;
 
 /// A question and its SQL.
 const QUERIES: [(&str, &str); 3] = [
@@ -33,12 +35,18 @@ const QUERIES: [(&str, &str); 3] = [
     ),
 ];
 
-/// A question to the devices' table and its SQL.
-const DEVICES_QUERY: (&str, &str) = (
-    "The devices' day, by the hour",
-    "SELECT dt, hr, count(DISTINCT device_id) AS devices, count(*) AS rows, round(avg(temperature_c), 1) AS mean_c FROM telemetry \
-     GROUP BY dt, hr ORDER BY dt DESC, hr DESC LIMIT 6",
-);
+/// Questions to the devices' tables and their SQL.
+const DEVICES_QUERIES: [(&str, &str); 2] = [
+    (
+        "The devices' last minutes",
+        "SELECT dt, hr, mi, count(DISTINCT device_id) AS devices, count(*) AS rows, round(avg(temperature_c), 1) AS mean_c FROM telemetry \
+         GROUP BY dt, hr, mi ORDER BY dt DESC, hr DESC, mi DESC LIMIT 6",
+    ),
+    (
+        "Means of thirty seconds, every ten seconds, by site: derived from sealed windows",
+        "SELECT window_end, site, readings, devices, mean_c, max_c FROM site_averages ORDER BY window_end DESC, site LIMIT 8",
+    ),
+];
 
 /// How the demo went.
 #[derive(Debug)]
@@ -57,21 +65,32 @@ struct DevicesSummary {
     devices: usize,
     died: usize,
     account: Account,
+    windows: Windows,
     report: Report,
+    derived_rows: u64,
+    derived_report: Report,
 }
 
 impl DevicesSummary {
     async fn make(context: &Context, published: &Published) -> anyhow::Result<Self> {
         let (devices, died) = published.devices();
         let account = published.account(context).await?;
-        Ok(Self { devices, died, account, report: verified(context, fleet::TABLE).await? })
+        let windows = Windows::count(&*context.log(&TableName(fleet::TABLE.to_owned()), true).await?.state());
+        let derived_rows = count(context, fleet::DERIVED).await?;
+        let (report, derived_report) = (verified(context, fleet::TABLE).await?, verified(context, fleet::DERIVED).await?);
+        Ok(Self { devices, died, account, windows, report, derived_rows, derived_report })
+    }
+
+    fn violations(&self) -> usize {
+        self.report.violations.len() + self.derived_report.violations.len()
     }
 
     fn json(&self) -> serde_json::Value {
         let kinds = self.account.lines.iter().map(|line| {
             let reason = line.kind.refused_as();
             serde_json::json!({
-                "kind": line.kind.name(), "sent": line.sent, "rows": line.rows, "quarantined": line.quarantined, "reason": reason,
+                "kind": line.kind.name(), "sent": line.sent, "rows": line.rows, "duplicates": line.duplicates, "quarantined": line.quarantined,
+                "reason": reason,
             })
         });
         serde_json::json!({
@@ -81,7 +100,12 @@ impl DevicesSummary {
             "kinds": kinds.collect::<Vec<_>>(),
             "surplus": self.account.surplus,
             "agree": self.account.agrees(),
-            "violations": self.report.violations.len(),
+            "windows": {
+                "sealed": self.windows.sealed, "amended": self.windows.amended, "open": self.windows.open,
+                "late_rows": self.windows.late_rows, "duplicates": self.windows.duplicates,
+            },
+            "derived_rows": self.derived_rows,
+            "violations": self.violations(),
         })
     }
 
@@ -95,24 +119,34 @@ impl DevicesSummary {
             ("messages", Align::Left),
             ("sent", Align::Right),
             ("rows", Align::Right),
+            ("dropped", Align::Right),
             ("in quarantine", Align::Right),
             ("reason", Align::Left),
         ];
         let lines = self.account.lines.iter();
         let mut rows: Vec<Vec<String>> = lines
             .map(|line| {
-                let numbers = [line.sent, line.rows, line.quarantined].map(|number| number.to_string());
-                let [sent, rows, quarantined] = numbers;
-                vec![line.kind.describe().to_owned(), sent, rows, quarantined, line.kind.refused_as().unwrap_or_default().to_owned()]
+                let numbers = [line.sent, line.rows, line.duplicates, line.quarantined].map(|number| number.to_string());
+                let reason = line.kind.refused_as().unwrap_or_default().to_owned();
+                std::iter::once(line.kind.describe().to_owned()).chain(numbers).chain([reason]).collect()
             })
             .collect();
         let sum = |number: fn(&Line) -> u64| self.account.lines.iter().map(number).sum::<u64>().to_string();
-        rows.push(vec!["all".to_owned(), sum(|line| line.sent), sum(|line| line.rows), sum(|line| line.quarantined), String::new()]);
+        let sums = [sum(|line| line.sent), sum(|line| line.rows), sum(|line| line.duplicates), sum(|line| line.quarantined)];
+        rows.push(std::iter::once("all".to_owned()).chain(sums).chain([String::new()]).collect());
         output.table(&header, rows);
         output.line(match self.account.agrees() {
-            true => "\nThe sums agree: each message is in the lake once, or in quarantine with its reason.\n",
+            true => {
+                "\nThe sums agree: each message is in the lake once, or dropped in favour of an equal one that is, or in quarantine with its reason.\n"
+            }
             false => "\nTHE SUMS DO NOT AGREE.\n",
         });
+        let Windows { sealed, amended, open, late_rows, duplicates } = self.windows;
+        output.line(&format!(
+            "Windows of one minute: {sealed} closed and sealed, {open} still open. {late_rows} rows came late and made {amended} of them anew, \
+             {duplicates} repeated rows were dropped and are named.\n{} rows of site means are derived from them.\n",
+            self.derived_rows
+        ));
     }
 }
 
@@ -138,7 +172,7 @@ impl Summary {
     }
 
     fn exit(&self) -> ExitCode {
-        let devices_went_well = |devices: &DevicesSummary| devices.account.agrees() && devices.report.violations.is_empty();
+        let devices_went_well = |devices: &DevicesSummary| devices.account.agrees() && devices.violations() == 0;
         let well = self.report.violations.is_empty() && self.devices.as_ref().is_none_or(devices_went_well);
         if well { ExitCode::Done } else { ExitCode::Violation }
     }
@@ -159,14 +193,15 @@ impl Summary {
             }))?;
             return Ok(self.exit());
         }
-        let devices_query = self.devices.as_ref().map(|_| DEVICES_QUERY);
-        for (question, sql) in QUERIES.into_iter().chain(devices_query) {
+        let devices_queries = self.devices.iter().flat_map(|_| DEVICES_QUERIES);
+        for (question, sql) in QUERIES.into_iter().chain(devices_queries) {
             context.output.line(&format!("{question}\n  {sql}\n"));
             print_rows(context, &crate::sql::query(context, sql).await?)?;
         }
         if let Some(devices) = &self.devices {
             devices.print(context.output);
             verify::print(&devices.report, context)?;
+            verify::print(&devices.derived_report, context)?;
         }
         verify::print(&self.report, context)?;
         context.output.line(&format!(
@@ -214,6 +249,7 @@ fn next_steps(settings_file: &Path, real_broker: bool, devices: bool) -> String 
     );
     if devices {
         text.push_str(&format!("\n  {program} -s {settings} quarantine show telemetry --reason conflicting_field --limit 1"));
+        text.push_str(&format!("\n  {program} -s {settings} transform list"));
     }
     if !real_broker {
         text.push_str(&format!("\n  {program} demo --kafka HOST:PORT      the same on a real broker"));

@@ -1,8 +1,10 @@
 //! `tributary run`: builds a service's components, runs it until it is asked to stop, and turns how it ended into an exit code.
 mod bridging;
 mod metrics;
+mod sealing;
 
 pub use bridging::bridge;
+pub use sealing::window_sealer;
 
 use crate::cli::{GlobalArgs, RunArgs, Service};
 use crate::context::Context;
@@ -48,6 +50,7 @@ pub async fn run(args: &RunArgs, global: &GlobalArgs) -> anyhow::Result<ExitCode
     let exit = match args.service {
         Service::LakeWriter => lake_writer(&settings, registry, health, shutdown).await,
         Service::Bridge => bridge(&settings, registry, health, shutdown).await,
+        Service::WindowSealer => window_sealer(&settings, registry, health, shutdown).await,
     };
     ended.trigger();
     if let Ok(Err(error)) = serving.await {

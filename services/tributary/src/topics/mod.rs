@@ -1,10 +1,11 @@
-//! `tributary topics check|create`: the topics that the tables read.
+//! `tributary topics check|create`: the topics that the tables read and the bridge fills.
 use crate::cli::{TopicsArgs, TopicsCommand};
 use crate::context::Context;
 use crate::output::{Align, ExitCode};
 use anyhow::Context as _;
 use kafka_io::{Admin, KafkaConfig, KafkaIoError, TopicInfo};
 use serde::Serialize;
+use service_runtime::settings::Settings;
 use std::collections::BTreeMap;
 
 /// A topic as the settings and the cluster see it.
@@ -13,6 +14,8 @@ struct Topic {
     topic: String,
     /// Tables that read it.
     tables: Vec<String>,
+    /// Whether the bridge puts records into it, refused ones among them.
+    bridge: bool,
     state: State,
     partitions: Option<i32>,
     topic_id: Option<String>,
@@ -47,23 +50,38 @@ pub async fn run(args: &TopicsArgs, context: &Context) -> anyhow::Result<ExitCod
         TopicsCommand::Check => None,
         TopicsCommand::Create { partitions, replication } => Some(Shape { partitions, replication }),
     };
-    let (kafka, wanted) = (context.kafka(), wanted(context));
+    let (kafka, wanted) = (context.kafka(), wanted(&context.settings));
     let cluster = tokio::task::spawn_blocking(move || ask(&kafka, &wanted, shape)).await.context("ask the cluster")??;
     report(&cluster, context)
 }
 
-/// Topics of the settings with the tables that read them.
-fn wanted(context: &Context) -> BTreeMap<String, Vec<String>> {
-    let mut topics: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (name, table) in &context.settings.tables {
+/// Who uses a topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Users {
+    tables: Vec<String>,
+    bridge: bool,
+}
+
+/// Topics of the settings with who uses them.
+fn wanted(settings: &Settings) -> BTreeMap<String, Users> {
+    let mut topics: BTreeMap<String, Users> = BTreeMap::new();
+    for (name, table) in &settings.tables {
         for topic in &table.topics {
-            topics.entry(topic.topic.clone()).or_default().push(name.clone());
+            topics.entry(topic.topic.clone()).or_default().tables.push(name.clone());
+        }
+    }
+    if let Some(bridge) = &settings.bridge {
+        let posted = bridge.http.iter().flat_map(|http| http.topics.keys());
+        for topic in bridge.routes.iter().map(|route| &route.topic).chain(posted) {
+            for name in [topic.clone(), format!("{topic}{}", bridge.refused_suffix)] {
+                topics.entry(name).or_default().bridge = true;
+            }
         }
     }
     topics
 }
 
-fn ask(kafka: &KafkaConfig, wanted: &BTreeMap<String, Vec<String>>, create: Option<Shape>) -> anyhow::Result<Cluster> {
+fn ask(kafka: &KafkaConfig, wanted: &BTreeMap<String, Users>, create: Option<Shape>) -> anyhow::Result<Cluster> {
     let admin = Admin::new(kafka).context("set up the Kafka client")?;
     let unreachable = || format!("ask the cluster at `{}`", kafka.bootstrap_servers);
     let id = admin.cluster_id().with_context(unreachable)?;
@@ -81,11 +99,11 @@ fn ask(kafka: &KafkaConfig, wanted: &BTreeMap<String, Vec<String>>, create: Opti
         }
         found = admin.topics(&names).with_context(unreachable)?;
     }
-    let topics = wanted.iter().zip(found).map(|((topic, tables), info)| describe(topic, tables, info, &created)).collect();
+    let topics = wanted.iter().zip(found).map(|((topic, users), info)| describe(topic, users, info, &created)).collect();
     Ok(Cluster { id, topics })
 }
 
-fn describe(topic: &str, tables: &[String], info: Option<TopicInfo>, created: &[String]) -> Topic {
+fn describe(topic: &str, users: &Users, info: Option<TopicInfo>, created: &[String]) -> Topic {
     let was_created = created.iter().any(|name| name == topic);
     let state = match &info {
         // The cluster's metadata may lag behind its own answer.
@@ -94,7 +112,7 @@ fn describe(topic: &str, tables: &[String], info: Option<TopicInfo>, created: &[
         None => State::Missing,
     };
     let (partitions, topic_id) = info.map_or((None, None), |info| (Some(info.partitions), info.topic_id));
-    Topic { topic: topic.to_owned(), tables: tables.to_vec(), state, partitions, topic_id }
+    Topic { topic: topic.to_owned(), tables: users.tables.clone(), bridge: users.bridge, state, partitions, topic_id }
 }
 
 fn report(cluster: &Cluster, context: &Context) -> anyhow::Result<ExitCode> {
@@ -114,6 +132,7 @@ fn report(cluster: &Cluster, context: &Context) -> anyhow::Result<ExitCode> {
             ("kafka_partitions", Align::Right),
             ("topic id", Align::Left),
             ("tables", Align::Left),
+            ("bridge", Align::Left),
         ];
         output.table(&header, cluster.topics.iter().map(row));
         if missing > 0 {
@@ -131,5 +150,24 @@ fn row(topic: &Topic) -> Vec<String> {
         State::Created => "created",
     };
     let partitions = topic.partitions.map(|n| n.to_string()).unwrap_or_default();
-    vec![topic.topic.clone(), state.to_owned(), partitions, topic.topic_id.clone().unwrap_or_default(), topic.tables.join(", ")]
+    let bridge = if topic.bridge { "fills it".to_owned() } else { String::new() };
+    vec![topic.topic.clone(), state.to_owned(), partitions, topic.topic_id.clone().unwrap_or_default(), topic.tables.join(", "), bridge]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_of_the_bridge_and_of_their_refused_records_are_wanted() {
+        let text = "lake: l\nkafka: {bootstrap_servers: 'k:1'}\ntables: {t: {topics: [a, b.refused]}}\nbridge:\n  \
+                    mqtt: {url: 'mqtt://localhost'}\n  routes: [{filter: 'x/{device_id}', topic: a}, {filter: 'y/{device_id}', topic: b}]\n";
+        let loaded = Settings::parse("test", text, &|_| None);
+        let (settings, _) = loaded.unwrap_or_else(|error| panic!("{}", error.report()));
+        let wanted = wanted(&settings);
+        let users = |tables: &[&str], bridge| Users { tables: tables.iter().map(|table| (*table).to_owned()).collect(), bridge };
+        let expected =
+            [("a", users(&["t"], true)), ("a.refused", users(&[], true)), ("b", users(&[], true)), ("b.refused", users(&["t"], true))];
+        assert_eq!(wanted, expected.map(|(topic, users)| (topic.to_owned(), users)).into());
+    }
 }

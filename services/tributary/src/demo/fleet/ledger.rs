@@ -11,6 +11,8 @@ pub(crate) struct Line {
     pub sent: u64,
     /// In the lake as rows.
     pub rows: u64,
+    /// Dropped when their window was sealed, in favour of an equal row.
+    pub duplicates: u64,
     /// In quarantine, with the reason of the kind.
     pub quarantined: u64,
 }
@@ -28,7 +30,7 @@ impl Account {
     /// Whether each message ended where its kind ends, once.
     pub(crate) fn agrees(&self) -> bool {
         let ended = |line: &Line| match line.kind.refused_as() {
-            None => (line.rows, line.quarantined) == (line.sent, 0),
+            None => (line.rows + line.duplicates, line.quarantined) == (line.sent, 0),
             Some(_) => (line.rows, line.quarantined) == (0, line.sent),
         };
         self.surplus == 0 && self.lines.iter().all(ended)
@@ -40,8 +42,9 @@ impl Account {
     }
 }
 
-/// Compares the first `sent` messages of the fleet with the rows per (device, seq) and the refused records per reason.
-pub(crate) fn account(fleet: &Fleet, sent: usize, rows: &[(String, i64, u64)], refused: &[(String, u64)]) -> Account {
+/// Compares the first `sent` messages of the fleet with the rows per (device, seq), the refused records per reason, and the number of rows
+/// that the log says were dropped as duplicates.
+pub(crate) fn account(fleet: &Fleet, sent: usize, rows: &[(String, i64, u64)], refused: &[(String, u64)], dropped: u64) -> Account {
     let mut published: BTreeMap<Kind, u64> = BTreeMap::new();
     let mut keys: HashMap<(&str, i64), Vec<Kind>> = HashMap::new();
     for message in &fleet.messages[..sent] {
@@ -50,19 +53,25 @@ pub(crate) fn account(fleet: &Fleet, sent: usize, rows: &[(String, i64, u64)], r
     }
     let mut account = Account::default();
     let mut found: BTreeMap<Kind, u64> = BTreeMap::new();
+    let mut repeated = 0;
     for (device, seq, count) in rows {
         let kinds = keys.remove(&(device.as_str(), *seq)).unwrap_or_default();
         let expected = kinds.len() as u64;
         account.surplus += count.saturating_sub(expected);
-        kinds.iter().take(usize::try_from(*count).unwrap_or(usize::MAX)).for_each(|kind| *found.entry(*kind).or_default() += 1);
+        let (there, missing) = kinds.split_at(kinds.len().min(usize::try_from(*count).unwrap_or(usize::MAX)));
+        there.iter().for_each(|kind| *found.entry(*kind).or_default() += 1);
+        repeated += missing.iter().filter(|kind| **kind == Kind::Repeated).count() as u64;
     }
     let mut reasons: HashMap<&str, u64> = refused.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
     for kind in Kind::ALL {
         let sent = published.get(&kind).copied().unwrap_or_default();
         let of_reason = kind.refused_as().and_then(|reason| reasons.remove(reason)).unwrap_or_default();
         account.surplus += of_reason.saturating_sub(sent);
-        account.lines.push(Line { kind, sent, rows: found.get(&kind).copied().unwrap_or_default(), quarantined: of_reason.min(sent) });
+        let duplicates = if kind == Kind::Repeated { repeated } else { 0 };
+        let rows = found.get(&kind).copied().unwrap_or_default();
+        account.lines.push(Line { kind, sent, rows, duplicates, quarantined: of_reason.min(sent) });
     }
+    account.surplus += dropped.abs_diff(repeated);
     account.surplus += reasons.into_values().sum::<u64>();
     account
 }
@@ -97,7 +106,7 @@ mod tests {
         let fleet = fleet();
         for sent in [0, 1, fleet.messages.len() / 2, fleet.messages.len()] {
             let (rows, refused) = lake(&fleet, sent);
-            let account = account(&fleet, sent, &rows, &refused);
+            let account = account(&fleet, sent, &rows, &refused, 0);
             assert!(account.agrees(), "{account:?}");
             assert_eq!(account.sent(), sent as u64);
         }
@@ -108,12 +117,18 @@ mod tests {
         let fleet = fleet();
         let sent = fleet.messages.len();
         let (rows, refused) = lake(&fleet, sent);
-        let agrees = |rows: &[(String, i64, u64)], refused: &[(String, u64)]| account(&fleet, sent, rows, refused).agrees();
+        let agrees = |rows: &[(String, i64, u64)], refused: &[(String, u64)]| account(&fleet, sent, rows, refused, 0).agrees();
         assert!(!agrees(&rows[1..], &refused));
         assert!(!agrees(&rows, &refused[1..]));
         let mut more = rows.clone();
         more[3].2 += 1;
         assert!(!agrees(&more, &refused), "a row that is there twice");
+        let mut fewer = rows.clone();
+        let twice = fewer.iter_mut().find(|row| row.2 == 2).expect("a message was repeated");
+        twice.2 = 1;
+        assert!(!agrees(&fewer, &refused), "a row is missing that nothing dropped");
+        let account = account(&fleet, sent, &fewer, &refused, 1);
+        assert!(account.agrees() && account.lines.iter().any(|line| line.duplicates == 1), "{account:?}");
         let mut unknown = rows.clone();
         unknown.push(("sensor-999".to_owned(), 1, 1));
         assert!(!agrees(&unknown, &refused));

@@ -34,6 +34,10 @@ use tokio::{sync::watch, time::interval};
 
 /// The devices' table, and the name of its schema's subject.
 pub(super) const TABLE: &str = "telemetry";
+/// The table of the sites' means, derived from it.
+pub(super) const DERIVED: &str = "site_averages";
+/// Its SQL.
+pub(super) const TRANSFORM: &str = include_str!("site_averages.sql");
 /// The subject's schema.
 pub(super) const SCHEMA: &str = include_str!("../../../../../schemas/telemetry/v1.avsc");
 /// The bridge's MQTT side in readiness.
@@ -60,7 +64,7 @@ pub(super) struct Published {
 }
 
 impl Devices {
-    /// Starts the broker and makes up what the devices will send in a day that ends now.
+    /// Starts the broker and makes up what the devices will send in half an hour that ends now.
     ///
     /// # Errors
     /// The broker does not start.
@@ -72,6 +76,12 @@ impl Devices {
     /// Where the bridge finds the broker.
     pub(super) fn bridge_address(&self) -> SocketAddr {
         self.ports.bridge
+    }
+
+    /// Where each device stands, as CSV: the sites in turns.
+    pub(super) fn csv(&self) -> String {
+        let lines = self.fleet.devices.iter().zip(model::SITES.iter().cycle()).map(|(id, site)| format!("{id},{site}\n"));
+        std::iter::once("device_id,site\n".to_owned()).chain(lines).collect()
     }
 
     /// Lets the bridge run and the devices send, until all that they sent is in the table's log.
@@ -171,6 +181,7 @@ impl Published {
             refused
                 .extend((0..batch.num_rows()).map(|at| (reasons.as_string::<i32>().value(at).to_owned(), counts.value(at).unsigned_abs())));
         }
-        Ok(ledger::account(&self.fleet, self.sent, &rows, &refused))
+        let dropped = context.log(&TableName(TABLE.to_owned()), true).await?.state().totals().duplicates;
+        Ok(ledger::account(&self.fleet, self.sent, &rows, &refused, dropped))
     }
 }

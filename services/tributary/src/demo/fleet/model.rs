@@ -2,12 +2,14 @@
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::f64::consts::TAU;
 
-/// Milliseconds of an hour.
-const HOUR_MS: i64 = 3_600_000;
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
 /// How long the devices are watched.
-pub(super) const SPAN_MS: i64 = 24 * HOUR_MS;
+pub(super) const SPAN_MS: i64 = 30 * MINUTE_MS;
 /// Between two measurements of a device.
-const PERIOD_MS: i64 = 5 * 60_000;
+const PERIOD_MS: i64 = 10_000;
+/// Where the devices stand.
+pub(crate) const SITES: [&str; 4] = ["greenhouse", "orchard", "pasture", "silo"];
 /// Below it a device falls silent for good.
 const EMPTY_BATTERY_V: f64 = 3.0;
 /// Ahead of all that a table takes (`max_future` is one hour).
@@ -20,7 +22,7 @@ const SLOW_CLOCK_MS: i64 = -45 * 24 * HOUR_MS;
 pub(crate) enum Kind {
     /// Nothing.
     Plain,
-    /// It was kept while the device was out of reach, and left hours later.
+    /// It was kept while the device was out of reach, and left minutes later.
     Late,
     /// The device sent it once more, as it believed the first one lost.
     Repeated,
@@ -45,7 +47,7 @@ impl Kind {
     pub(crate) fn describe(self) -> &'static str {
         match self {
             Self::Plain => "plain",
-            Self::Late => "late, after hours out of reach",
+            Self::Late => "late, after minutes out of reach",
             Self::Repeated => "sent a second time",
             Self::FastClock => "clock two days ahead",
             Self::SlowClock => "clock 45 days behind",
@@ -150,7 +152,7 @@ impl Fleet {
             let kind = device.kind(at_ms, rng);
             let payload = device.payload(kind, start_ms + at_ms, (index, devices), rng);
             let leaves_ms = match device.away {
-                Some((from, until)) if (from..until).contains(&at_ms) => until + rng.random_range(0..60_000),
+                Some((from, until)) if (from..until).contains(&at_ms) => until + rng.random_range(0..10_000),
                 _ => at_ms,
             };
             if kind == Kind::Plain && rng.random_bool(0.02) {
@@ -164,17 +166,17 @@ impl Fleet {
 
 impl Device {
     fn new(index: usize, rng: &mut StdRng) -> Self {
-        // One in eight starts with a battery that will not last the day.
+        // One in eight starts with a battery that will not last.
         let weak = index % 8 == 5;
         let clock_ms = match index % 16 {
             3 => FAST_CLOCK_MS,
             11 => SLOW_CLOCK_MS,
-            // Minutes, as clocks drift that nobody sets: no table minds.
-            _ => rng.random_range(-180_000..60_000),
+            // Seconds, as clocks drift that nobody sets: no table minds.
+            _ => rng.random_range(-5_000..2_000),
         };
         let away = (index % 4 == 2).then(|| {
-            let from = rng.random_range(2 * HOUR_MS..12 * HOUR_MS);
-            (from, from + rng.random_range(4 * HOUR_MS..8 * HOUR_MS))
+            let from = rng.random_range(2 * MINUTE_MS..15 * MINUTE_MS);
+            (from, from + rng.random_range(4 * MINUTE_MS..8 * MINUTE_MS))
         });
         Self {
             id: format!("sensor-{index:03}"),
@@ -207,7 +209,7 @@ impl Device {
 
     fn payload(&mut self, kind: Kind, now_ms: i64, (own, devices): (usize, usize), rng: &mut StdRng) -> Vec<u8> {
         self.seq += 1;
-        let hour = (now_ms.rem_euclid(SPAN_MS)) as f64 / HOUR_MS as f64;
+        let hour = now_ms.rem_euclid(24 * HOUR_MS) as f64 / HOUR_MS as f64;
         // Coldest before dawn, warmest in the afternoon.
         let curve = (TAU * (hour - 9.0) / 24.0).sin();
         let temperature = self.mean_c + self.swing_c * curve + self.noise_c * noise(rng);
