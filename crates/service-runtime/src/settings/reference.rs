@@ -104,6 +104,7 @@ fn form(schema: &Value, property: &Value) -> String {
         (Some("boolean"), ..) => "`true` or `false`".to_owned(),
         (Some("string"), ..) => "text".to_owned(),
         (None, ..) if inner.get("anyOf").is_some() => match inner["anyOf"].as_array().and_then(|variants| variants.first()) {
+            Some(first) if definition(schema, first).1 == "Duration" => "duration".to_owned(),
             Some(first) if definition(schema, first).0["type"] == "object" => "map".to_owned(),
             _ => "text".to_owned(),
         },

@@ -18,16 +18,12 @@ type Files = BTreeMap<FileRef, FileEntry>;
 /// # Errors
 /// The log cannot be read.
 pub async fn named_files(log: &TableLog, state: &TableState, inputs: &[DeriveInput]) -> Result<Option<Vec<InputFile>>, SealerError> {
-    let (mut refs, mut past) = (Vec::new(), BTreeMap::new());
-    for input in inputs.iter().filter(|input| input.revision > 0) {
-        let found = state.window(input.window_start).map_or(0, |window| window.revision);
-        if found == input.revision {
-            let live = state.live_files().filter(|(lake_partition, _, _)| lake_partition.window_start == input.window_start);
-            refs.extend(live.flat_map(|(_, _, refs)| refs.iter().copied()));
-        } else {
-            past.insert(input.window_start, input.revision);
-        }
-    }
+    let named = inputs.iter().filter(|input| input.revision > 0).map(|input| (input.window_start, input.revision));
+    let is_current = |start: &Time, revision: &mut u32| state.window(*start).is_some_and(|window| window.revision == *revision);
+    let mut past: BTreeMap<Time, u32> = named.collect();
+    let current: BTreeMap<Time, u32> = past.extract_if(.., is_current).collect();
+    let live = state.live_files().filter(|(lake_partition, ..)| current.contains_key(&lake_partition.window_start));
+    let refs: Vec<FileRef> = live.flat_map(|(_, _, refs)| refs.iter().copied()).collect();
     let Some(mut files) = past_revisions(log, state, &past).await? else { return Ok(None) };
     let entries = log.files(&refs).await?;
     files.extend(refs.into_iter().zip(entries));
