@@ -55,6 +55,27 @@ impl Context {
         names.iter().map(|name| self.table(name)).collect()
     }
 
+    /// All tables, then the derived tables, each after the one that it is made from.
+    pub fn all_tables(&self) -> Vec<TableName> {
+        let derived = self.settings.transforms_in_order().into_iter().map(|(name, _)| name);
+        self.settings.tables.keys().chain(derived).map(|name| TableName(name.clone())).collect()
+    }
+
+    /// A table or derived table by its name. An unknown name is a usage error that lists them.
+    pub fn any_table(&self, name: &str) -> anyhow::Result<TableName> {
+        let all = self.all_tables();
+        if let Some(found) = all.iter().find(|table| table.0 == name) {
+            return Ok(found.clone());
+        }
+        let known = all.iter().map(|t| format!("`{t}`")).collect::<Vec<_>>().join(", ");
+        Err(Failure::usage(format!("table `{name}` is not in the settings"), format!("the tables are {known}")).into())
+    }
+
+    /// The named tables and derived tables, or all when `names` is empty.
+    pub fn any_tables(&self, names: &[String]) -> anyhow::Result<Vec<TableName>> {
+        if names.is_empty() { Ok(self.all_tables()) } else { names.iter().map(|name| self.any_table(name)).collect() }
+    }
+
     /// A table's log, folded to its tail. With `read_only` it writes no caches and publishes nothing.
     pub async fn log(&self, table: &TableName, read_only: bool) -> anyhow::Result<TableLog> {
         let options = TableLogOptions {

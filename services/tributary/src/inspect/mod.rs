@@ -1,7 +1,8 @@
-//! `tributary inspect`: a log record, a file, or where a record of Kafka is.
+//! `tributary inspect`: a log record, a file, a window with its revisions, or where a record of Kafka is.
 mod file;
 mod offset;
 mod record;
+mod window;
 
 use crate::cli::InspectArgs;
 use crate::context::Context;
@@ -9,6 +10,7 @@ use crate::output::{ExitCode, Failure};
 use lake_store::TableLog;
 use table_log::record::FileEntry;
 use table_log::{FileRef, Seq, TableName, TableState};
+use windowing::Time;
 
 /// What to look for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +18,8 @@ enum What {
     Record(Seq),
     File(String),
     Offset(String, i32, i64),
+    /// The window that holds this time.
+    Window(Time),
 }
 
 impl What {
@@ -25,6 +29,9 @@ impl What {
         }
         if text.ends_with(".parquet") {
             return Self::File(text.to_owned());
+        }
+        if let Ok(time) = text.parse::<jiff::Timestamp>() {
+            return Self::Window(Time(time.as_microsecond()));
         }
         match parse_record_name(text) {
             Some((topic, kafka_partition, offset)) => Self::Offset(topic, kafka_partition, offset),
@@ -46,6 +53,7 @@ pub fn parse_record_name(text: &str) -> Option<(String, i32, i64)> {
 pub async fn run(args: &InspectArgs, context: &Context) -> anyhow::Result<ExitCode> {
     match What::parse(&args.what) {
         What::Record(seq) => record::show(&one_log(args, None, context).await?, seq, context).await,
+        What::Window(time) => window::show(&one_log(args, None, context).await?, time, context).await,
         What::File(name) => {
             let table = name.split_once('/').map(|(table, _)| table.to_owned());
             file::show(&one_log(args, table.as_deref(), context).await?, &name, context).await
@@ -72,14 +80,12 @@ async fn one_log(args: &InspectArgs, in_key: Option<&str>, context: &Context) ->
         (None, Some(name)) => name.to_owned(),
         (None, None) => only_table(context)?,
     };
-    let (table, _) = context.table(&name)?;
-    context.log(&table, true).await
+    context.log(&context.any_table(&name)?, true).await
 }
 
 fn only_table(context: &Context) -> anyhow::Result<String> {
-    let mut names = context.settings.tables.keys();
-    match (names.next(), names.next()) {
-        (Some(only), None) => Ok(only.clone()),
+    match context.all_tables().as_slice() {
+        [only] => Ok(only.0.clone()),
         _ => Err(Failure::usage("there are several tables", "say which with `--table`").into()),
     }
 }
@@ -152,6 +158,7 @@ mod tests {
         assert_eq!(What::parse("readings#2/0/17"), What::Offset("readings#2".to_owned(), 0, 17));
         let key = "t/data/dt=2026-11-21/hr=05/open/00000000000000000001-x.parquet";
         assert_eq!(What::parse(key), What::File(key.to_owned()));
+        assert_eq!(What::parse("1970-01-01T00:01:00Z"), What::Window(Time(60_000_000)));
         assert_eq!(What::parse("a/b/c/1/2"), What::File("a/b/c/1/2".to_owned()));
     }
 

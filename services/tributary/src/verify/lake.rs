@@ -40,6 +40,11 @@ impl Lake {
         Self { store, table, handle: Handle::current() }
     }
 
+    /// Waits for work that is done elsewhere.
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.handle.block_on(work)
+    }
+
     /// Metadata of an object.
     pub fn head(&self, key: &str) -> anyhow::Result<Option<ObjectMeta>> {
         self.handle.block_on(self.store.head(key)).with_context(|| format!("look at `{key}`"))

@@ -93,6 +93,11 @@ impl Ledger {
         Some(Layout { table: self.table_name.clone(), window: settings.window, partition_by: settings.partition_by.clone() })
     }
 
+    /// Whether the table is made by SQL from another.
+    pub fn is_derived(&self) -> bool {
+        self.table.as_ref().is_some_and(|table| table.avro_schema.is_empty())
+    }
+
     /// Takes the next record down and checks it against the books: TL-2, TL-3 by counts, TM-1.
     pub fn take(&mut self, record: &Record, report: &mut Report) {
         self.published.extend(&record.published);

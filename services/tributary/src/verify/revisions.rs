@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use table_log::invariant::Revisions;
 use table_log::record::SealBody;
 use table_log::{Body, FileRef, Invariant, Record, Seq};
+use windowing::Time;
 
 /// Violations of one revision that are listed.
 const PER_REVISION: usize = 20;
@@ -20,6 +21,8 @@ pub struct History {
     books: Revisions,
     /// What each seal was made from.
     inputs: HashMap<Seq, BTreeSet<FileRef>>,
+    /// The record that made the newest revision of each derived window.
+    derived: BTreeMap<Time, Seq>,
 }
 
 impl History {
@@ -32,7 +35,8 @@ impl History {
                 report.revisions += 1;
                 report.duplicates += body.duplicate_rows;
             }
-            Body::Derive(_) => {
+            Body::Derive(body) => {
+                self.derived.insert(body.window_start, record.seq);
                 report.checked("revisions", 1);
                 report.revisions += 1;
             }
@@ -47,6 +51,11 @@ impl History {
     /// The files that hold the table's rows now.
     pub fn holding(&self) -> BTreeSet<FileRef> {
         self.books.holding().collect()
+    }
+
+    /// Derived windows, each with the record of its newest revision.
+    pub fn derived(&self) -> impl Iterator<Item = (Time, Seq)> + '_ {
+        self.derived.iter().map(|(window_start, seq)| (*window_start, *seq))
     }
 
     /// TM-3 by identity of one seal. Revisions whose inputs are vacuumed are not read: of the newest ones [`super::holding`] tells.

@@ -1,5 +1,6 @@
 //! The order of the checks: records, files, orphans, group, contents.
 use super::contents::{Contents, KafkaRows, RowShape};
+use super::derived::Derivation;
 use super::entry::{NamedKeys, check_entries};
 use super::files::{RecordFiles, check_files};
 use super::group::check_group;
@@ -44,6 +45,8 @@ pub struct Verification {
     pub since: u64,
     /// The cluster; `None`: it is not asked.
     pub kafka: Option<KafkaAccess>,
+    /// What a derived table is made by; `None`: it is fed by Kafka.
+    pub derivation: Option<Derivation>,
     /// For progress.
     pub output: Output,
 }
@@ -72,6 +75,9 @@ impl Verification {
         if self.deep && self.since == 0 && report.violations_total == 0 && !ledger.sources.is_empty() {
             let progress = self.output.progress("rows by record", Some(seqs.len() as u64));
             check_holding(&self.lake, &seqs, (&ledger, &history), &mut report, &progress)?;
+        }
+        if let Some(derivation) = &self.derivation {
+            derivation.check(&self.lake, (&ledger, &history), self.deep, &mut report)?;
         }
         let tail = seqs.last().map_or(Seq(0), |last| Seq(last.0 + 1));
         check_orphans(&self.lake, &mut named, tail, &mut report, &self.output.progress("objects", None))?;

@@ -7,7 +7,7 @@ mod lake_rows;
 mod shape;
 
 pub use kafka_rows::KafkaRows;
-pub use shape::RowShape;
+pub use shape::{RowShape, partition_texts};
 
 use super::entry::FileKind;
 use super::files::PresentFile;

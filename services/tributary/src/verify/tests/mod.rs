@@ -48,6 +48,7 @@ async fn verify_lake(lake: &SmallLake, deep: bool) -> Report {
         deep,
         since: 0,
         kafka: None,
+        derivation: None,
         output: Output::new(Mode::Json),
     };
     tokio::task::spawn_blocking(move || verification.run()).await.unwrap().unwrap()
@@ -91,7 +92,7 @@ async fn a_table_without_a_log_is_noted() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(lake_store::LocalStore::open(folder.path()).unwrap());
     let lake = Lake::new(store, table_log::TableName(TABLE.to_owned()));
-    let verification = Verification { lake, deep: true, since: 0, kafka: None, output: Output::new(Mode::Json) };
+    let verification = Verification { lake, deep: true, since: 0, kafka: None, derivation: None, output: Output::new(Mode::Json) };
     let report = tokio::task::spawn_blocking(move || verification.run()).await.unwrap().unwrap();
     assert_eq!((report.violations_total, report.notes.len()), (0, 1));
 }
