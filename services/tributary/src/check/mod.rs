@@ -1,5 +1,6 @@
-//! `tributary check`: settings and schemas, all faults at once; nobody is called but a schema registry of the settings.
+//! `tributary check`: settings, schemas and the SQL of transforms, all faults at once; nobody is called but a schema registry of the settings.
 mod tables;
+mod transforms;
 
 use crate::cli::CheckArgs;
 use crate::output::{Align, ExitCode, Output};
@@ -9,6 +10,7 @@ use serde::Serialize;
 use service_runtime::settings::{Places, Settings};
 use std::collections::BTreeMap;
 use std::path::Path;
+use transforms::CheckedTransform;
 
 /// A fault and its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,12 +53,14 @@ struct CheckedTable {
 /// Runs the command: exit code 2 if there is any fault.
 pub async fn run(_: &CheckArgs, file: &Path, output: Output) -> anyhow::Result<ExitCode> {
     let outcome = check(file).await;
-    let (tables, faults) = match &outcome {
-        Ok(tables) => (tables.as_slice(), &[][..]),
-        Err(faults) => (&[][..], faults.as_slice()),
+    let (tables, transforms, faults) = match &outcome {
+        Ok((tables, transforms)) => (tables.as_slice(), transforms.as_slice(), &[][..]),
+        Err(faults) => (&[][..], &[][..], faults.as_slice()),
     };
     if output.is_json() {
-        output.json(&serde_json::json!({ "settings": file, "ok": faults.is_empty(), "faults": faults, "tables": tables }))?;
+        output.json(
+            &serde_json::json!({ "settings": file, "ok": faults.is_empty(), "faults": faults, "tables": tables, "transforms": transforms }),
+        )?;
     } else if faults.is_empty() {
         let header = [
             ("table", Align::Left),
@@ -67,6 +71,7 @@ pub async fn run(_: &CheckArgs, file: &Path, output: Output) -> anyhow::Result<E
             ("columns", Align::Right),
         ];
         output.table(&header, tables.iter().map(row));
+        show_transforms(transforms, output);
         output.line(&format!("\n{}: no faults", file.display()));
     } else {
         faults.iter().for_each(|fault| output.line(&fault.text()));
@@ -74,6 +79,25 @@ pub async fn run(_: &CheckArgs, file: &Path, output: Output) -> anyhow::Result<E
         output.note(&format!("{count} {}", if count == 1 { "fault" } else { "faults" }));
     }
     Ok(if faults.is_empty() { ExitCode::Done } else { ExitCode::Usage })
+}
+
+fn show_transforms(transforms: &[CheckedTransform], output: Output) {
+    if transforms.is_empty() {
+        return;
+    }
+    let header = [
+        ("derived table", Align::Left),
+        ("source", Align::Left),
+        ("size", Align::Right),
+        ("every", Align::Right),
+        ("window", Align::Right),
+        ("columns", Align::Left),
+    ];
+    let row = |t: &CheckedTransform| {
+        vec![t.table.clone(), t.source.clone(), t.size.clone(), t.every.clone(), t.window.clone(), t.columns.join(", ")]
+    };
+    output.line("");
+    output.table(&header, transforms.iter().map(row));
 }
 
 fn row(table: &CheckedTable) -> Vec<String> {
@@ -87,8 +111,11 @@ fn row(table: &CheckedTable) -> Vec<String> {
     ]
 }
 
-/// The tables, or all faults. Schemas are looked at once the settings have no fault: before that, nobody knows which are meant.
-async fn check(file: &Path) -> Result<Vec<CheckedTable>, Vec<Fault>> {
+/// Tables and transforms without faults.
+type Checked = (Vec<CheckedTable>, Vec<CheckedTransform>);
+
+/// The tables and transforms, or all faults. Schemas are looked at once the settings have no fault: before that, nobody knows which are meant.
+async fn check(file: &Path) -> Result<Checked, Vec<Fault>> {
     let name = file.display().to_string();
     let (settings, places) = Settings::load_with_places(file).map_err(|error| {
         let place = |fault: &service_runtime::settings::SettingsFault| Fault {
@@ -104,7 +131,12 @@ async fn check(file: &Path) -> Result<Vec<CheckedTable>, Vec<Fault>> {
         None => SchemaFolder::load(&settings.schemas).map_err(|faults| folder_faults(&name, &settings, &places, &faults))?,
         Some(_) => registry_subjects(&name, &settings, &places).await?,
     };
-    tables::check(&name, &settings, &places, &schemas)
+    let tables = tables::check(&name, &settings, &places, &schemas);
+    let transforms = transforms::check(&name, &settings, &places, &schemas).await;
+    match (tables, transforms) {
+        (Ok(tables), Ok(transforms)) => Ok((tables, transforms)),
+        (tables, transforms) => Err(tables.err().into_iter().chain(transforms.err()).flatten().collect()),
+    }
 }
 
 /// The newest schema of each table's subject, as a folder would have it.

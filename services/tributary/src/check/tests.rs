@@ -26,7 +26,7 @@ fn check_in(tables: &str, schemas: &[(&str, &str)]) -> Result<Vec<CheckedTable>,
     )
     .unwrap();
     let place = format!("{}/", folder.path().display());
-    block_on(check(&file)).map_err(|faults| faults.iter().map(|fault| fault.text().replace(&place, "")).collect())
+    block_on(check(&file)).map(|(tables, _)| tables).map_err(|faults| faults.iter().map(|fault| fault.text().replace(&place, "")).collect())
 }
 
 #[test]
@@ -82,7 +82,73 @@ fn settings_faults_keep_their_lines() {
 #[test]
 fn the_minimal_example_passes() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/minimal.yaml");
-    let tables =
+    let (tables, _) =
         block_on(check(&file)).unwrap_or_else(|faults| panic!("{}", faults.iter().map(Fault::text).collect::<Vec<_>>().join("\n")));
     assert_eq!(tables.len(), 1);
+}
+
+/// Runs `check` on the settings of a table `r` and of transforms, beside files of SQL and references.
+fn check_transforms(transforms: &str, files: &[(&str, &str)]) -> Result<Vec<CheckedTransform>, Vec<String>> {
+    let folder = tempfile::tempdir().unwrap();
+    let head = "lake: ./lake\nkafka: {bootstrap_servers: 'localhost:9092'}\nlake_writer: {instance: a}\nwindow_sealer: {instance: a}\ntables:\n  r: {topics: [r], event_time: measured_at}\ntransforms:\n";
+    let settings = format!("{head}{transforms}");
+    for (name, text) in files.iter().chain(&[("schemas/r-value/v1.avsc", SCHEMA), ("tributary.yaml", settings.as_str())]) {
+        let file = folder.path().join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+    let place = format!("{}/", folder.path().display());
+    let outcome = block_on(check(&folder.path().join("tributary.yaml"))).map(|(_, transforms)| transforms);
+    outcome.map_err(|faults| faults.iter().map(|fault| fault.text().replace(&place, "")).collect())
+}
+
+#[test]
+fn transforms_that_plan_show_their_columns_through_a_chain() {
+    let transforms = "  a: {source: r, sql: a.sql, size: 10s, every: 5s, window: 1m, references: {devices: devices.csv}, partition_by: [site]}\n  b: {source: a, sql: b.sql, size: 1h}\n";
+    let a = "SELECT window_start, window_end, site, avg(value) AS value FROM r JOIN devices USING (device) GROUP BY 1, 2, 3";
+    let b = "SELECT window_start, window_end, site, max(value) AS value, max(source_window_end) AS last FROM a GROUP BY 1, 2, 3";
+    let checked = check_transforms(transforms, &[("a.sql", a), ("b.sql", b), ("devices.csv", "device,site\na,north\n")]).unwrap();
+    let columns: Vec<_> = checked.iter().map(|t| t.columns.join(", ")).collect();
+    assert_eq!(
+        columns,
+        [
+            "window_start timestamp, window_end timestamp, value double",
+            "window_start timestamp, window_end timestamp, site string, value double, last timestamp"
+        ]
+    );
+}
+
+#[test]
+fn faults_of_sql_are_at_their_places_in_its_file() {
+    let transforms = "  a: {source: r, sql: a.sql, size: 10s}\n  b: {source: r, sql: b.sql, size: 10s}\n  c: {source: r, sql: c.sql, size: 10s, references: {devices: devices.csv, sites: 'lake:sites.csv'}}\n  d: {source: a, sql: d.sql, size: 10s}\n  e: {source: r, sql: e.sql, size: 10s}\n";
+    let files = [
+        ("a.sql", "SELECT window_start, window_end,\n  averge(value) AS value\nFROM r"),
+        ("b.sql", "SELECT window_start, window_end, approx_distinct(device) AS devices\nFROM r GROUP BY 1, 2"),
+        ("e.sql", "SELECT window_start, window_end,\n  vale\nFROM r"),
+    ];
+    let faults = check_transforms(transforms, &files).unwrap_err();
+    let begins = [
+        "a.sql:2: column 3: ",
+        "b.sql:1: column 61: column `devices` is of type `UInt64`, which the catalog does not have (write CAST(… AS BIGINT) AS devices)",
+        "tributary.yaml:10: transforms.c.sql: cannot read SQL of transform `c` from `c.sql`: ",
+        "e.sql:2: column 3: ",
+    ];
+    assert_eq!(faults.len(), begins.len(), "{faults:#?}");
+    for (fault, begin) in faults.iter().zip(begins) {
+        assert!(fault.starts_with(begin), "{fault}");
+    }
+    let transforms = "  c: {source: r, sql: c.sql, size: 10s, references: {devices: devices.csv}}\n";
+    let faults = check_transforms(transforms, &[("c.sql", "SELECT 1")]).unwrap_err();
+    assert!(faults[0].starts_with("tributary.yaml:8: transforms.c.references.devices: cannot read `devices.csv`: "), "{faults:?}");
+}
+
+#[test]
+fn the_example_of_transforms_passes_and_so_do_its_tests() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/transforms/tributary.yaml");
+    let (_, transforms) =
+        block_on(check(&file)).unwrap_or_else(|faults| panic!("{}", faults.iter().map(Fault::text).collect::<Vec<_>>().join("\n")));
+    assert_eq!(transforms.len(), 2);
+    let args = crate::cli::TestArgs { files: Vec::new() };
+    let exit = block_on(crate::test_transforms::run(&args, &file, Output::new(crate::output::Mode::Json))).unwrap();
+    assert_eq!(exit, ExitCode::Done);
 }

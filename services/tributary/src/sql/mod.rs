@@ -1,5 +1,5 @@
 //! `tributary sql`: statements over the lake's tables and their quarantine, read-only.
-mod print;
+pub mod print;
 
 use crate::cli::SqlArgs;
 use crate::context::Context;
@@ -46,7 +46,7 @@ pub async fn query(context: &Context, text: &str) -> anyhow::Result<Vec<RecordBa
 /// A session over all tables of the settings that have a log.
 pub async fn open(context: &Context) -> anyhow::Result<LakeSession> {
     let mut logs = Vec::new();
-    for (table, _) in context.tables(&[])? {
+    for table in context.all_tables() {
         logs.push(context.log(&table, true).await?);
     }
     let session = LakeSession::open(context.store()?, logs).await.map_err(failure)?;

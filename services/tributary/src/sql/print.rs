@@ -43,6 +43,24 @@ pub async fn stream(
     Ok(printed)
 }
 
+/// Prints at most `limit` rows: JSON, one object a line, for programs, else a table.
+pub fn batches(schema: &SchemaRef, batches: &[RecordBatch], limit: usize, output: Output) -> Result<(), LakeQueryError> {
+    let (mut left, mut cells) = (limit, Vec::new());
+    for batch in batches {
+        let batch = batch.slice(0, batch.num_rows().min(left));
+        left -= batch.num_rows();
+        if output.is_json() {
+            line(output, &json(&batch)?);
+        } else {
+            cells.extend(texts(&batch)?);
+        }
+    }
+    if !output.is_json() {
+        output.table(&header(schema), cells);
+    }
+    Ok(())
+}
+
 fn line(output: Output, text: &[u8]) {
     let text = String::from_utf8_lossy(text);
     if !text.is_empty() {

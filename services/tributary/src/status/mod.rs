@@ -17,7 +17,6 @@ use anyhow::Context as _;
 use behind::Behind;
 use lake_store::TableLog;
 use serde::Serialize;
-use service_runtime::settings::TableConfig;
 use table_log::{SourcePartition, TableState};
 
 /// Status of a table.
@@ -25,12 +24,16 @@ use table_log::{SourcePartition, TableState};
 pub struct TableStatus {
     /// The table.
     pub table: String,
+    /// The table that a derived table is made from.
+    pub source: Option<String>,
     /// Newest record of its log; `None`: the table has no log yet.
     pub newest_seq: Option<u64>,
     /// When that record was made.
     pub newest_at: Option<String>,
-    /// Offsets that became rows, late ones included.
+    /// Offsets that became rows, late ones included. Of a derived table: rows of its newest revisions.
     pub rows: u64,
+    /// Rows that sealing dropped in favour of an equal one.
+    pub duplicates: u64,
     /// Rows behind the watermark, which wait for the next revision.
     pub late_rows: u64,
     /// Records in quarantine.
@@ -51,6 +54,10 @@ pub struct TableStatus {
     pub open_windows: u64,
     /// Windows with rows that are closed.
     pub closed_windows: u64,
+    /// Windows with a revision.
+    pub sealed_windows: u64,
+    /// Revisions of these beyond their first.
+    pub amendments: u64,
     /// Committed records whose files are not known to be in place.
     pub unpublished_records: u64,
     /// Settings that differ from the log, which the services follow.
@@ -85,9 +92,9 @@ pub struct PartitionStatus {
 pub async fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<ExitCode> {
     let mut tables = Vec::new();
     let mut logs = Vec::new();
-    for (table, config) in context.tables(&args.tables)? {
+    for table in context.any_tables(&args.tables)? {
         let log = context.log(&table, true).await?;
-        tables.push(of_log(&log, config, context).await?);
+        tables.push(of_log(&log, context).await?);
         logs.push(log);
     }
     let sources: Vec<SourcePartition> =
@@ -113,15 +120,22 @@ pub async fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<ExitCod
     Ok(if tables.iter().all(|table| table.stops.is_empty()) { ExitCode::Done } else { ExitCode::Stopped })
 }
 
-async fn of_log(log: &TableLog, config: &TableConfig, context: &Context) -> anyhow::Result<TableStatus> {
+async fn of_log(log: &TableLog, context: &Context) -> anyhow::Result<TableStatus> {
     let state = log.state();
     let mut status = TableStatus { table: log.table().0.clone(), kafka_partitions: partitions(&state), ..TableStatus::default() };
     if let Some(seq) = state.newest_seq() {
         status.newest_seq = Some(seq.0);
         status.newest_at = Some(log.record(seq).await?.at.to_string());
     }
+    status.source = context.settings.transforms.get(&status.table).map(|config| config.source.clone());
     let totals = state.totals();
-    status.rows = totals.rows;
+    status.rows = match status.source {
+        None => totals.rows,
+        Some(_) => state.windows().map(|(window_start, _, _)| state.visible_rows(window_start)).sum(),
+    };
+    status.duplicates = totals.duplicates;
+    status.sealed_windows = state.windows().filter(|(_, revision, _)| *revision > 0).count() as u64;
+    status.amendments = state.windows().map(|(_, revision, _)| u64::from(revision.saturating_sub(1))).sum();
     status.late_rows = state.windows().map(|(window_start, _, _)| state.late_rows(window_start)).sum();
     status.quarantined = totals.quarantined;
     status.skipped = totals.skipped;
@@ -132,7 +146,7 @@ async fn of_log(log: &TableLog, config: &TableConfig, context: &Context) -> anyh
     status.open_windows = state.windows().count() as u64 - status.closed_windows;
     status.unpublished_records = state.unpublished().len() as u64;
     if let Some(body) = &state.table {
-        status.drift = differences(body, config, context)?.iter().map(ToString::to_string).collect();
+        status.drift = differences(body, log.table(), context)?.iter().map(ToString::to_string).collect();
     }
     Ok(status)
 }

@@ -15,6 +15,8 @@ pub fn tables(tables: &[TableStatus], with_partitions: bool, output: Output) {
         ("watermark", Align::Left),
         ("open windows", Align::Right),
         ("closed windows", Align::Right),
+        ("sealed windows", Align::Right),
+        ("amendments", Align::Right),
         ("newest record", Align::Left),
     ];
     output.table(&header, tables.iter().map(row));
@@ -40,16 +42,20 @@ fn row(table: &TableStatus) -> Vec<String> {
         (Some(seq), Some(at)) => format!("{seq} at {at}"),
         _ => "no log yet".to_owned(),
     };
+    // A derived table takes nothing from Kafka.
+    let derived = table.source.is_some();
     vec![
         table.table.clone(),
         table.rows.to_string(),
         table.late_rows.to_string(),
         table.quarantined.to_string(),
-        table.lag_records.map_or_else(|| UNKNOWN.to_owned(), |n| n.to_string()),
-        seconds(table.delay_seconds),
+        if derived { String::new() } else { table.lag_records.map_or_else(|| UNKNOWN.to_owned(), |n| n.to_string()) },
+        if derived { String::new() } else { seconds(table.delay_seconds) },
         table.watermark.clone().unwrap_or_else(|| "none".to_owned()),
         table.open_windows.to_string(),
         table.closed_windows.to_string(),
+        table.sealed_windows.to_string(),
+        table.amendments.to_string(),
         newest,
     ]
 }

@@ -4,6 +4,7 @@ use event_schema::{SchemaFolder, TableSchema};
 use serde::Serialize;
 use service_runtime::settings::TableConfig;
 use std::fmt;
+use table_log::TableName;
 use table_log::record::{Catalog, TableBody, TableSettings};
 
 /// What applying a difference does.
@@ -51,8 +52,15 @@ impl fmt::Display for Difference {
     }
 }
 
-/// All differences, schema included.
-pub fn differences(body: &TableBody, config: &TableConfig, context: &Context) -> anyhow::Result<Vec<Difference>> {
+/// All differences, schema included; a derived table's columns are its SQL's.
+///
+/// # Errors
+/// The table is not in the settings.
+pub fn differences(body: &TableBody, table: &TableName, context: &Context) -> anyhow::Result<Vec<Difference>> {
+    if let Some(config) = context.settings.transforms.get(&table.0) {
+        return Ok(of_settings(&body.settings, &config.to_log()));
+    }
+    let (_, config) = context.table(&table.0)?;
     let mut all = of_settings(&body.settings, &config.to_log());
     all.extend(of_schema(body, config, context));
     Ok(all)

@@ -21,11 +21,11 @@ pub async fn run(args: &TableArgs, context: &Context) -> anyhow::Result<ExitCode
 
 async fn plan(names: &[String], context: &Context) -> anyhow::Result<ExitCode> {
     let mut planned = Vec::new();
-    for (table, config) in context.tables(names)? {
+    for table in context.any_tables(names)? {
         let state = context.log(&table, true).await?.state();
         match &state.table {
-            Some(body) => planned.push((table.0.clone(), differences(body, config, context)?)),
-            None => context.output.note(&format!("table `{table}` has no log yet; the first start of a lake-writer makes it")),
+            Some(body) => planned.push((table.0.clone(), differences(body, &table, context)?)),
+            None => context.output.note(&format!("table `{table}` has no log yet; its first rows make it")),
         }
     }
     if context.output.is_json() {
@@ -51,13 +51,17 @@ fn show(planned: &[(String, Vec<Difference>)], context: &Context) {
 }
 
 async fn apply(name: &str, context: &Context) -> anyhow::Result<ExitCode> {
-    let (table, config) = context.table(name)?;
+    let table = context.any_table(name)?;
+    let settings = match context.settings.transforms.get(name) {
+        Some(config) => config.to_log(),
+        None => context.table(name)?.1.to_log(),
+    };
     let log = context.log(&table, false).await?;
     let state = log.refresh().await?;
     let Some(body) = &state.table else {
         return Err(Failure::failed(format!("table `{table}` has no log yet"), "the first start of a lake-writer makes it").into());
     };
-    let found = differences(body, config, context)?;
+    let found = differences(body, &table, context)?;
     if let Some(refused) = found.iter().find(|d| d.effect == Effect::Refused) {
         return Err(Failure::usage(
             format!("{refused}, and never changes"),
@@ -68,7 +72,7 @@ async fn apply(name: &str, context: &Context) -> anyhow::Result<ExitCode> {
     if found.is_empty() {
         return done(name, None, &found, context);
     }
-    let proposal = TableBody { schema_version: body.schema_version + 1, settings: config.to_log(), ..body.clone() };
+    let proposal = TableBody { schema_version: body.schema_version + 1, settings, ..body.clone() };
     match log.commit(Body::Table(proposal), std::future::pending()).await? {
         CommitOutcome::Committed(record) => done(name, Some(record.seq.0), &found, context),
         CommitOutcome::AlreadyDone => done(name, None, &[], context),
