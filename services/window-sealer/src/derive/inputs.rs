@@ -4,6 +4,7 @@ use lake_query::transform::InputFile;
 use lake_store::TableLog;
 use std::collections::BTreeMap;
 use table_log::key::{DataFolder, Key, Layout};
+use table_log::planted::{Bug, is_planted};
 use table_log::record::{DeriveInput, FileEntry, RepairAction};
 use table_log::{Body, FileRef, LakePartition, Record, Seq, TableState};
 use windowing::Time;
@@ -18,8 +19,11 @@ type Files = BTreeMap<FileRef, FileEntry>;
 /// # Errors
 /// The log cannot be read.
 pub async fn named_files(log: &TableLog, state: &TableState, inputs: &[DeriveInput]) -> Result<Option<Vec<InputFile>>, SealerError> {
+    // The planted bug: whatever the source has by now.
+    let newest = is_planted(Bug::DeriveReadsOtherRevisions).then(|| log.state());
+    let state = newest.as_deref().unwrap_or(state);
     let named = inputs.iter().filter(|input| input.revision > 0).map(|input| (input.window_start, input.revision));
-    let is_current = |start: &Time, revision: &mut u32| state.window(*start).is_some_and(|window| window.revision == *revision);
+    let is_current = |start: &Time, revision: &mut u32| newest.is_some() || state.window(*start).is_some_and(|window| window.revision == *revision);
     let mut past: BTreeMap<Time, u32> = named.collect();
     let current: BTreeMap<Time, u32> = past.extract_if(.., is_current).collect();
     let live = state.live_files().filter(|(lake_partition, ..)| current.contains_key(&lake_partition.window_start));

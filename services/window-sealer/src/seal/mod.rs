@@ -123,11 +123,22 @@ pub async fn seal_window(job: SealJob) -> Result<Sealed, SealerError> {
             Ok(made) => sealed.add(RevisedPartition { lake_partition, files: made.files.clone() }, made),
             Err(error) => {
                 discard(&job.log, &sealed.files).await;
-                return Err(error);
+                return Err(why_it_failed(&job, error).await);
             }
         }
     }
     Ok(sealed)
+}
+
+/// Files that cannot be read may be vacuumed: somebody was faster long ago. The log tells.
+async fn why_it_failed(job: &SealJob, error: SealerError) -> SealerError {
+    if !matches!(error, SealerError::File(_)) {
+        return error;
+    }
+    match job.log.refresh().await {
+        Ok(now) => inputs::overtaken(&job.state, &now, job.window_start).map_or(error, SealerError::Overtaken),
+        Err(_) => error,
+    }
 }
 
 /// Now and then, whether somebody was faster: lake partitions may be many and small.

@@ -76,3 +76,30 @@ async fn a_stopping_process_ends_the_work_and_leaves_nothing() -> anyhow::Result
     assert_eq!(lake.staged().await?, 0);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_proposal_that_was_walked_away_from_keeps_its_files() -> anyhow::Result<()> {
+    let mut lake = Lake::new(|_| {}).await?;
+    lake.append(None, vec![row("a", 1, 1)], 0).await?;
+    lake.close().await?;
+    let sealed = lake.seal(&lake.log, &SealOptions::default()).await?;
+    let stopping = Shutdown::manual();
+    stopping.trigger();
+    let outcome = propose(&lake.log, Body::Seal(sealed.body), &sealed.files, &stopping).await;
+    assert!(matches!(outcome, Err(SealerError::Stopping)), "{outcome:?}");
+    assert_eq!(lake.staged().await?, 1, "a late request may still commit it");
+    Ok(())
+}
+
+#[tokio::test]
+async fn inputs_that_were_vacuumed_mean_that_somebody_was_faster() -> anyhow::Result<()> {
+    let mut lake = Lake::new(|_| {}).await?;
+    let record = lake.append(None, vec![row("a", 1, 1)], 0).await?;
+    lake.close().await?;
+    let before = lake.log.refresh().await?;
+    lake.seal_and_commit(&SealOptions::default()).await?;
+    lake.store.delete(&record.files().next().expect("a file").key).await?;
+    let outcome = seal_window(lake.job(&lake.log, before, &SealOptions::default())).await;
+    assert!(matches!(outcome, Err(SealerError::Overtaken(_))), "{:?}", outcome.map(|sealed| sealed.figures));
+    Ok(())
+}

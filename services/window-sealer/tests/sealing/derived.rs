@@ -212,6 +212,23 @@ async fn a_record_says_enough_to_be_made_again_while_its_inputs_are_there() -> a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_window_is_made_of_the_revisions_that_it_names() -> anyhow::Result<()> {
+    let mut scene = Scene::new(&[]).await?;
+    scene.seal().await?;
+    let context = scene.context("sums", "slow").await?;
+    let facts = context.facts().await?;
+    let due = facts.due(&context.transform.table)?.remove(0);
+    scene.amend(16).await?;
+    context.facts().await?;
+    let Derived::Committed { record, .. } = context.make(&facts, due).await? else { panic!("nobody else makes it") };
+    assert_eq!(body(&record).inputs.last().map(|input| input.revision), Some(1));
+    assert_eq!(scene.sql("SELECT sum(n) FROM sums WHERE site = 'south'").await?, ["4"]);
+    assert_eq!(scene.derive("sums").await?.len(), 1, "and again for what came meanwhile");
+    assert_eq!(scene.sql("SELECT sum(n) FROM sums WHERE site = 'south'").await?, ["36"]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_log_decides_who_was_first_and_the_loser_discards_its_files() -> anyhow::Result<()> {
     let scene = Scene::new(&["site"]).await?;
     scene.seal().await?;

@@ -115,6 +115,7 @@ async fn rows_that_grow_are_divided_again() -> anyhow::Result<()> {
         });
         lake.append(None, rows.collect(), 0).await?;
     }
-    check(&mut lake, true).await?;
+    let slices = check(&mut lake, true).await?;
+    assert!(slices > 40, "{slices} slices: they were not divided again");
     Ok(())
 }
