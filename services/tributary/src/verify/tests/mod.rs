@@ -1,5 +1,6 @@
 //! A small lake is whole; then each thing is broken by hand, and exactly that is found.
 mod breakage;
+mod derived;
 mod repairs;
 mod revisions;
 mod topics;
