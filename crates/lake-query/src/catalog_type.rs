@@ -50,8 +50,12 @@ pub(crate) fn canonical(kind: &DataType) -> Result<DataType, NoCatalogType> {
         },
         DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => return none("BIGINT"),
         DataType::Float16 => return none("DOUBLE"),
-        DataType::Null | DataType::Time32(_) | DataType::Time64(_) | DataType::Interval(_) | DataType::Duration(_) => return none("STRING"),
-        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => return none("DECIMAL(38, 9)"),
+        DataType::Null | DataType::Time32(_) | DataType::Time64(_) | DataType::Interval(_) | DataType::Duration(_) => {
+            return none("STRING");
+        }
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
+            return none("DECIMAL(38, 9)");
+        }
         _ => return none(""),
     })
 }

@@ -66,11 +66,19 @@ fn split_place(text: &str) -> (String, Option<(u64, u64)>) {
 /// Without the names of the planner's own stages.
 fn plain(text: &str) -> String {
     let mut text = text.trim();
-    for stage in ["SQL error: ", "Error during planning: ", "Schema error: ", "Execution error: ", "Optimizer rule 'type_coercion' failed\ncaused by\n"] {
+    for stage in [
+        "SQL error: ",
+        "Error during planning: ",
+        "Schema error: ",
+        "Execution error: ",
+        "Optimizer rule 'type_coercion' failed\ncaused by\n",
+    ] {
         text = text.strip_prefix(stage).unwrap_or(text);
     }
     let inner = text.strip_prefix("ParserError(\"").and_then(|rest| rest.strip_suffix("\")"));
-    inner.unwrap_or(text).replace("\\\"", "\"")
+    // One line: a list of faults has one a line.
+    let lines = inner.unwrap_or(text).lines().map(|line| line.trim().trim_end_matches('.'));
+    lines.collect::<Vec<_>>().join("; ").replace("\\\"", "\"")
 }
 
 /// Words in quotes of any kind.
@@ -83,8 +91,7 @@ fn find_word(sql: &str, word: &str) -> Option<(u64, u64)> {
     let word = word.rsplit('.').next()?.to_ascii_lowercase();
     let text = sql.to_ascii_lowercase();
     let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    let stands_alone =
-        |at: &usize| !is_part(text[..*at].chars().next_back()) && !is_part(text[at + word.len()..].chars().next());
+    let stands_alone = |at: &usize| !is_part(text[..*at].chars().next_back()) && !is_part(text[at + word.len()..].chars().next());
     let at = text.match_indices(&word).map(|(at, _)| at).find(stands_alone)?;
     let before = &sql[..at];
     let line = before.matches('\n').count() as u64 + 1;

@@ -69,7 +69,8 @@ fn check_plan(frame: &DataFrame, transform: &Transform) -> Result<(), LakeQueryE
                     && call.func.signature().volatility != Volatility::Immutable
                 {
                     let name = call.func.name();
-                    let what = format!("`{name}` gives another result in each run; results follow from the source and the references alone");
+                    let what =
+                        format!("`{name}` gives another result in each run; results follow from the source and the references alone");
                     let fault = SqlFault::at_word(&transform.sql, name, what, "use `window_start` or `window_end` for a time");
                     if !faults.contains(&fault) {
                         faults.push(fault);

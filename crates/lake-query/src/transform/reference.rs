@@ -81,7 +81,8 @@ fn csv(bytes: &[u8]) -> Result<(SchemaRef, Vec<RecordBatch>), arrow::error::Arro
     let batches = reader.collect::<Result<Vec<_>, _>>()?;
     let rows = arrow::compute::concat_batches(&Arc::new(texts), &batches)?;
     let columns: Vec<ArrayRef> = rows.columns().iter().map(typed).collect();
-    let fields = rows.schema().fields().iter().zip(&columns).map(|(f, c)| Field::new(f.name(), c.data_type().clone(), true)).collect::<Vec<_>>();
+    let fields =
+        rows.schema().fields().iter().zip(&columns).map(|(f, c)| Field::new(f.name(), c.data_type().clone(), true)).collect::<Vec<_>>();
     let schema = Arc::new(Schema::new(fields));
     Ok((Arc::clone(&schema), vec![RecordBatch::try_new(schema, columns)?]))
 }

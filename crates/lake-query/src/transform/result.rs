@@ -73,7 +73,12 @@ impl ResultSchema {
         for name in &transform.sort_by {
             match planned.field_with_name(name).map(|f| f.data_type().is_nested()) {
                 Ok(false) => {}
-                Ok(true) => faults.push(SqlFault::at_word(&transform.sql, name, format!("files cannot be sorted by the nested column `{name}`"), "name another in `sort_by`")),
+                Ok(true) => faults.push(SqlFault::at_word(
+                    &transform.sql,
+                    name,
+                    format!("files cannot be sorted by the nested column `{name}`"),
+                    "name another in `sort_by`",
+                )),
                 Err(_) => faults.push(SqlFault::whole(
                     format!("the result has no column `{name}`, which is in `sort_by`"),
                     format!("its columns are {}", known()),
