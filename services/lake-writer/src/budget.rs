@@ -6,8 +6,8 @@ use std::sync::{
 
 /// A limit in bytes and what is reserved of it. Cheap to clone; clones share the count.
 ///
-/// Reserving never fails: what was taken from Kafka must go somewhere. Over the limit takers pause until commits have released memory, so the
-/// overshoot is at most one batch per shard.
+/// Reserving never fails: what was taken from Kafka must go somewhere. Over the limit takers pause until commits have released memory, and each
+/// adds at most its share of what is left.
 #[derive(Clone, Debug)]
 pub struct MemoryBudget {
     limit: u64,
@@ -20,9 +20,13 @@ impl MemoryBudget {
         Self { limit, used: Arc::new(AtomicU64::new(0)) }
     }
 
-    /// Whether takers must pause.
+    /// Whether takers must pause: three quarters are used. When all tables commit at once, what encoding takes comes on top.
     pub fn is_over(&self) -> bool {
-        self.used() >= self.limit
+        self.used() >= self.takable()
+    }
+
+    fn takable(&self) -> u64 {
+        self.limit / 4 * 3
     }
 
     /// Bytes reserved now.
@@ -33,6 +37,11 @@ impl MemoryBudget {
     /// Bytes allowed.
     pub fn limit(&self) -> u64 {
         self.limit
+    }
+
+    /// What one of `takers` that take at the same time may add: all together stay within it.
+    pub fn share_left(&self, takers: u64) -> u64 {
+        self.takable().saturating_sub(self.used()) / takers.max(1)
     }
 
     /// Reserves; released on drop.
@@ -91,13 +100,15 @@ mod tests {
     fn reservations_count_and_release() {
         let budget = MemoryBudget::new(100);
         let mut a = budget.reserve(60);
-        let b = budget.reserve(39);
+        let b = budget.reserve(14);
         assert!(!budget.is_over());
+        assert_eq!(budget.share_left(1), 1);
         a.resize(61);
         assert!(budget.is_over());
+        assert_eq!((budget.share_left(2), MemoryBudget::new(100).share_left(3)), (0, 25));
         let moved = a.split_off();
         a.resize(5);
-        assert_eq!((a.bytes(), moved.bytes(), budget.used()), (5, 61, 105));
+        assert_eq!((a.bytes(), moved.bytes(), budget.used()), (5, 61, 80));
         drop((a, b, moved));
         assert_eq!(budget.used(), 0);
     }

@@ -92,7 +92,7 @@ pub async fn remake(context: &Arc<TableContext>, lost: &[(FileRef, FileEntry)]) 
     let mut taking = Taking {
         intake: Intake::new(Arc::clone(&rules), decoder, context.table.tombstones),
         owned: Owned::default(),
-        buffers: Buffers::new(context.encode_options()),
+        buffers: Buffers::new(context.encode_options(), context.settings.consumers()),
         clock: taken_by.at,
     };
     let ranges = body.ranges.clone();

@@ -21,12 +21,12 @@ impl Unaccounted {
         Self { reservation: budget.reserve(0), budget: budget.clone() }
     }
 
-    /// Looks again; `resident_bytes` is the process's anonymous memory now. At most half of the budget is taken away, so that work always
-    /// goes on.
+    /// Looks again; `resident_bytes` is the process's anonymous memory now. At most a quarter of the budget is taken away, so that work
+    /// always goes on.
     pub fn observe(&mut self, resident_bytes: u64) {
         let accounted = self.budget.used().saturating_sub(self.reservation.bytes());
         let unaccounted = resident_bytes.saturating_sub(accounted).saturating_sub(BESIDE_BYTES);
-        self.reservation.resize(unaccounted.min(self.budget.limit() / 2));
+        self.reservation.resize(unaccounted.min(self.budget.limit() / 4));
     }
 }
 
@@ -55,10 +55,10 @@ mod tests {
         unaccounted.observe(110 << 20);
         assert_eq!(budget.used(), (30 + 16) << 20);
         unaccounted.observe(900 << 20);
-        assert_eq!(budget.used(), (30 + 50) << 20, "at most half");
+        assert_eq!(budget.used(), (30 + 25) << 20, "at most a quarter");
         drop(rows);
-        unaccounted.observe(100 << 20);
-        assert_eq!(budget.used(), 36 << 20);
+        unaccounted.observe(84 << 20);
+        assert_eq!(budget.used(), 20 << 20);
     }
 
     #[test]

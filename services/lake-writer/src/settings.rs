@@ -60,6 +60,11 @@ pub struct TableWriterSettings {
 }
 
 impl WriterSettings {
+    /// Consumers of the process: every shard of every table.
+    pub fn consumers(&self) -> u64 {
+        u64::from(self.shards) * self.tables.len().max(1) as u64
+    }
+
     /// Takes the lake-writer's part.
     pub fn from_settings(settings: &Settings) -> Self {
         let writer = &settings.lake_writer;

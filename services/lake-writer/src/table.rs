@@ -204,8 +204,7 @@ impl Table {
             control,
         };
         let settings = &self.context.settings;
-        let consumers = u64::from(settings.shards) * settings.tables.len().max(1) as u64;
-        let queued_bytes = queue_bytes(settings.memory_budget_bytes, consumers);
+        let queued_bytes = queue_bytes(settings.memory_budget_bytes, settings.consumers());
         let (rules, events, table) = (Arc::clone(&self.rules), self.events.clone(), self.context.name().to_owned());
         let queue = self.context.budget.reserve(queued_bytes);
         let body = move || {

@@ -40,7 +40,8 @@ pub struct SlotRows {
 const SMALL_CHUNK_ROWS: usize = 1_024;
 /// Rows of a file that are encoded together, while they are still in the processor's cache.
 const ENCODE_ROWS: u64 = 16_384;
-/// An open encoder has buffers for each column, so with more open files each must have the more rows before it begins one.
+/// An open encoder has buffers and a codec for each column, megabytes in all, so with more open files in the process each must have the more
+/// rows before it begins one.
 const FILES_PER_ENCODE_ROWS: u64 = 16;
 /// What a chunk costs beside its arrays' buffers.
 const CHUNK_OVERHEAD_BYTES: u64 = 512;
@@ -67,6 +68,8 @@ fn is_joined(previous: &Chunk, chunk: &Chunk) -> bool {
 #[derive(Debug)]
 pub struct Buffers {
     options: EncodeOptions,
+    /// Consumers of the process, which all have open files.
+    consumers: u64,
     files: BTreeMap<Target, FileBuffer>,
     loose: LooseRows,
     /// Refused records.
@@ -87,10 +90,11 @@ pub struct TakenBuffers {
 }
 
 impl Buffers {
-    /// Empty.
-    pub fn new(options: EncodeOptions) -> Self {
+    /// Empty; `consumers` have such buffers in this process.
+    pub fn new(options: EncodeOptions, consumers: u64) -> Self {
         Self {
             options,
+            consumers,
             files: BTreeMap::new(),
             loose: LooseRows::default(),
             quarantine: QuarantineBuffer::default(),
@@ -137,7 +141,8 @@ impl Buffers {
     /// Counts the rows for their file and gives it those that it keeps itself. Returns the file's number.
     fn push_slot(&mut self, slot: SlotRows, own: Option<RecordBatch>) -> Result<u32, WriterError> {
         let open_files = self.files.len() as u64;
-        let encode_rows = (ENCODE_ROWS * (open_files / FILES_PER_ENCODE_ROWS).max(1)).min(self.options.row_group_rows as u64);
+        let in_process = open_files.max(1) * self.consumers;
+        let encode_rows = (ENCODE_ROWS * (in_process / FILES_PER_ENCODE_ROWS).max(1)).min(self.options.row_group_rows as u64);
         let file = match self.files.entry(slot.target.clone()) {
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::btree_map::Entry::Vacant(entry) => {

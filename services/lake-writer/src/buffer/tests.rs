@@ -35,7 +35,7 @@ fn read(file: FileBuffer, options: &EncodeOptions) -> Vec<i64> {
 
 #[test]
 fn many_small_batches_cost_little_and_are_all_there() {
-    let mut buffers = Buffers::new(options(1_000_000));
+    let mut buffers = Buffers::new(options(1_000_000), 1);
     for n in 0..1_000 {
         push(&mut buffers, 0, n..n + 1);
     }
@@ -50,7 +50,7 @@ fn many_small_batches_cost_little_and_are_all_there() {
 #[test]
 fn batches_that_touch_many_lake_partitions_cost_what_their_rows_cost() {
     const WINDOWS: i64 = 2_000;
-    let mut buffers = Buffers::new(options(1_000_000));
+    let mut buffers = Buffers::new(options(1_000_000), 1);
     for round in 0..10 {
         let numbers = (0..WINDOWS).map(|window| round * WINDOWS + window);
         // Each row to a window of its own, the last first.
@@ -70,7 +70,7 @@ fn batches_that_touch_many_lake_partitions_cost_what_their_rows_cost() {
 
 #[test]
 fn large_and_small_shares_of_a_batch_end_in_their_files() {
-    let mut buffers = Buffers::new(options(1_000_000));
+    let mut buffers = Buffers::new(options(1_000_000), 1);
     for round in 0..3 {
         let first = round * 4_000;
         // 3,000 rows to window 1, 990 to window 2, 10 are refused.
@@ -91,7 +91,7 @@ fn large_and_small_shares_of_a_batch_end_in_their_files() {
 
 #[test]
 fn many_rows_are_encoded_at_once() {
-    let mut buffers = Buffers::new(options(5_000));
+    let mut buffers = Buffers::new(options(5_000), 1);
     for n in 0..6 {
         push(&mut buffers, 0, n * 2_000..n * 2_000 + 2_000);
     }

@@ -185,7 +185,7 @@ impl Shard {
             suspended: BTreeSet::new(),
             waiting_is_said: false,
             failing: BTreeSet::new(),
-            buffers: Buffers::new(context.encode_options()),
+            buffers: Buffers::new(context.encode_options(), context.settings.consumers()),
             held: None,
             reservation: context.budget.reserve(0),
             flight: None,
@@ -327,12 +327,12 @@ impl Shard {
         self.reservation.resize(self.buffers.bytes() + batch_bytes);
         let records: Vec<RawRecord<'_>> = held.batch.records().skip(held.next).collect();
         let consumer = &self.consumer;
-        let budget = &self.setup.context.budget;
+        let (budget, consumers) = (&self.setup.context.budget, self.setup.context.settings.consumers());
         let context = TakeContext {
             is_closed: &|window_start| state.is_closed(window_start),
             earliest: &|source| consumer.watermark_offsets(&on_the_wire(source)).map(|(low, _)| low),
             clock: self.setup.context.clock.now(),
-            limit_bytes: self.buffers.bytes() + budget.limit().saturating_sub(budget.used()).min(self.policy.bytes.saturating_mul(2)),
+            limit_bytes: self.buffers.bytes() + budget.share_left(consumers).min(self.policy.bytes.saturating_mul(2)),
         };
         let outcome = self.intake.take(&records, &mut self.owned, &mut self.buffers, &context);
         // After a halt all is offered again: what was taken before it is dropped then as seen.

@@ -97,7 +97,7 @@ impl Bench {
             schemas,
             intake: Intake::new(rules, decoder, tombstones),
             owned,
-            buffers: Buffers::new(options),
+            buffers: Buffers::new(options, 1),
             earliest: None,
             limit_bytes: u64::MAX,
         }
