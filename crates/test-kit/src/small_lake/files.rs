@@ -82,10 +82,15 @@ impl StagedRows {
     }
 }
 
+/// kafka_partition and offset of a row.
+pub type RowName = (i32, i64);
+/// A row that is dropped, and the one that is kept for it.
+pub type Duplicate = (RowName, RowName);
+
 /// A list of duplicates: identities of rows that are dropped, each with that of the row that is kept for it.
-pub fn duplicates_batch(pairs: &[((i32, i64), (i32, i64))]) -> anyhow::Result<RecordBatch> {
+pub fn duplicates_batch(pairs: &[Duplicate]) -> anyhow::Result<RecordBatch> {
     let mut columns: Vec<(String, ArrayRef)> = Vec::new();
-    let of = |row: fn(&((i32, i64), (i32, i64))) -> (i32, i64)| pairs.iter().map(row).collect::<Vec<_>>();
+    let of = |row: fn(&Duplicate) -> RowName| pairs.iter().map(row).collect::<Vec<_>>();
     for (prefix, rows) in [("_kafka", of(|(dropped, _)| *dropped)), ("kept_kafka", of(|(_, kept)| *kept))] {
         columns.push((format!("{prefix}_topic"), Arc::new(StringArray::from(vec![TOPIC; rows.len()]))));
         columns.push((format!("{prefix}_partition"), Arc::new(Int32Array::from_iter_values(rows.iter().map(|(p, _)| *p)))));

@@ -3,6 +3,7 @@ mod files;
 
 use anyhow::{Context, bail};
 use files::StagedRows;
+pub use files::{Duplicate, RowName};
 use lake_store::{CommitOutcome, LakeStore, LocalStore, TableLog, TableLogOptions};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -157,14 +158,14 @@ impl SmallLake {
 
     /// Commits and publishes the next revision of a closed window with all rows that it has; a row of `dropped`, as (kafka_partition, offset),
     /// is left out in favour of the row named with it.
-    pub async fn seal(&mut self, window_start: Time, dropped: &[((i32, i64), (i32, i64))]) -> anyhow::Result<Arc<Record>> {
+    pub async fn seal(&mut self, window_start: Time, dropped: &[Duplicate]) -> anyhow::Result<Arc<Record>> {
         let record = self.seal_unpublished(window_start, dropped).await?;
         self.log.publish(&record).await?;
         Ok(record)
     }
 
     /// The same, with its files left in staging.
-    pub async fn seal_unpublished(&mut self, window_start: Time, dropped: &[((i32, i64), (i32, i64))]) -> anyhow::Result<Arc<Record>> {
+    pub async fn seal_unpublished(&mut self, window_start: Time, dropped: &[Duplicate]) -> anyhow::Result<Arc<Record>> {
         let state = self.log.state();
         let revision = state.window(window_start).map_or(0, |window| window.revision) + 1;
         let through = state.newest_seq().context("the table has records")?;
@@ -210,12 +211,7 @@ impl SmallLake {
         passed || self.log.state().is_closed(window_start)
     }
 
-    async fn stage_duplicates(
-        &self,
-        lake_partition: LakePartition,
-        pairs: &[((i32, i64), (i32, i64))],
-        at: Time,
-    ) -> anyhow::Result<FileEntry> {
+    async fn stage_duplicates(&self, lake_partition: LakePartition, pairs: &[Duplicate], at: Time) -> anyhow::Result<FileEntry> {
         let base = self.log.state().newest_seq().context("the table has records")?;
         let key = Key::Duplicates { lake_partition: lake_partition.clone(), base, staging: uuid::Uuid::now_v7().to_string() };
         let batch = files::duplicates_batch(pairs)?;

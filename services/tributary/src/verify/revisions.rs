@@ -62,8 +62,7 @@ impl History {
     pub fn check_seal(
         &self,
         lake: &Lake,
-        (record, body): (&Record, &SealBody),
-        files: &RecordFiles<'_>,
+        (record, body, files): (&Record, &SealBody, &RecordFiles<'_>),
         ledger: &Ledger,
         report: &mut Report,
     ) -> anyhow::Result<()> {

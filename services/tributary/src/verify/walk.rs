@@ -152,7 +152,7 @@ impl Verification {
         if self.deep {
             self.check_identity(record, &files, ledger, report)?;
             if let Body::Seal(body) = &record.body {
-                history.check_seal(&self.lake, (record, body), &files, ledger, report)?;
+                history.check_seal(&self.lake, (record, body, &files), ledger, report)?;
             }
         }
         if let Some(contents) = contents

@@ -27,7 +27,8 @@ async fn derived_lake() -> (SmallLake, Derivation, Vec<Arc<Record>>) {
     let sql = lake.path("hours.sql");
     std::fs::write(&sql, SQL).unwrap();
     let hour = service_runtime::settings::Duration::from_secs(3_600);
-    let config = TransformConfig { source: TABLE.to_owned(), sql, size: hour, partition_by: vec!["site".to_owned()], ..TransformConfig::default() };
+    let config =
+        TransformConfig { source: TABLE.to_owned(), sql, size: hour, partition_by: vec!["site".to_owned()], ..TransformConfig::default() };
     let transform = TransformSettings::new(DERIVED, &config);
     let target = TableLog::open(lake.store(), TableName(DERIVED.to_owned()), TableLogOptions::new("derived")).await.unwrap();
     lake.append(vec![(0, row(5, "north", 1.0)), (1, row(6, "north", 2.0)), (1, row(7, "south", 2.0))]).await.unwrap();
