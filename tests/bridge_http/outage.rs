@@ -106,11 +106,10 @@ fn while_kafka_is_away_memory_is_flat_and_nothing_acknowledged_is_lost() {
     let found: BTreeSet<i64> = stored.iter().map(|record| decoded(record).seq).collect();
     let lost: Vec<&i64> = acknowledged.difference(&found).take(5).collect();
     assert!(lost.is_empty(), "acknowledged and not in Kafka: {lost:?}");
-    let of_one_number: BTreeMap<i64, BTreeSet<Option<String>>> =
-        stored.iter().map(decoded).fold(BTreeMap::new(), |mut ids, reading| {
-            ids.entry(reading.seq).or_default().insert(reading.message_id);
-            ids
-        });
+    let of_one_number: BTreeMap<i64, BTreeSet<Option<String>>> = stored.iter().map(decoded).fold(BTreeMap::new(), |mut ids, reading| {
+        ids.entry(reading.seq).or_default().insert(reading.message_id);
+        ids
+    });
     assert!(of_one_number.values().all(|ids| ids.len() == 1), "a record that was sent again has the same message_id");
     println!(
         "{statuses:?}, {during} answers until the end of the outage, {} records acknowledged, {} stored, memory {} + {grown} MiB",
