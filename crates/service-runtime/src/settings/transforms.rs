@@ -1,9 +1,9 @@
 //! Settings of transforms: derived tables made by SQL.
+use super::Settings;
 use super::meaning::{Checker, column_list, table_name};
 use super::shape::closest;
 use super::table::CatalogSetting;
 use super::units::{ByteSize, Duration};
-use super::Settings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -203,7 +203,11 @@ fn lengths(checker: &mut Checker<'_>, name: &str, config: &TransformConfig) {
             windowing::GroupingError::TooMany { per_row } => format!("each row would be in {per_row} grouping windows"),
             _ => format!("`{size}` is not a multiple of `every` ({every})"),
         };
-        checker.fault(&at(key), what, format!("`size` and `window` are multiples of `every`, `size` of at most {} of it", Grouping::MOST_PER_ROW));
+        checker.fault(
+            &at(key),
+            what,
+            format!("`size` and `window` are multiples of `every`, `size` of at most {} of it", Grouping::MOST_PER_ROW),
+        );
     }
 }
 
@@ -234,9 +238,17 @@ fn references(checker: &mut Checker<'_>, name: &str, config: &TransformConfig) {
         let path = place.strip_prefix(IN_LAKE).unwrap_or(place);
         let ending = Path::new(path).extension().map(|ending| ending.to_string_lossy().to_lowercase());
         if !matches!(ending.as_deref(), Some("csv" | "parquet")) {
-            checker.fault(&at, format!("`{}` is no file of a known form", place.escape_debug()), "name a file that ends in `.csv` or `.parquet`");
+            checker.fault(
+                &at,
+                format!("`{}` is no file of a known form", place.escape_debug()),
+                "name a file that ends in `.csv` or `.parquet`",
+            );
         } else if place.starts_with(IN_LAKE) && (path.starts_with('/') || path.split('/').any(|part| matches!(part, "" | "." | ".."))) {
-            checker.fault(&at, format!("`{}` is no key", path.escape_debug()), "write a key under the lake's root, such as `lake:reference/devices.csv`");
+            checker.fault(
+                &at,
+                format!("`{}` is no key", path.escape_debug()),
+                "write a key under the lake's root, such as `lake:reference/devices.csv`",
+            );
         }
     }
 }

@@ -20,12 +20,16 @@ fn a_transform_has_defaults_and_an_order_by_its_source() {
     let b = &settings.transforms["b"];
     assert_eq!(b.grouping().per_row(), 2);
     let log = b.to_log();
-    assert_eq!((log.event_time.as_deref(), log.window.micros(), log.partition_by.as_slice()), (Some("window_end"), Micros::MINUTE, &["site".to_owned()][..]));
+    assert_eq!(
+        (log.event_time.as_deref(), log.window.micros(), log.partition_by.as_slice()),
+        (Some("window_end"), Micros::MINUTE, &["site".to_owned()][..])
+    );
 }
 
 #[test]
 fn paths_are_relative_to_the_settings_file_and_keys_to_the_lake() {
-    let mut settings = load("  b: {source: readings, sql: b.sql, size: 10s, window: 1m, references: {d: d.csv, s: 'lake:s.csv'}}\n").unwrap();
+    let mut settings =
+        load("  b: {source: readings, sql: b.sql, size: 10s, window: 1m, references: {d: d.csv, s: 'lake:s.csv'}}\n").unwrap();
     settings.resolve_paths(Path::new("/etc/tributary"));
     let b = &settings.transforms["b"];
     assert_eq!(b.sql, Path::new("/etc/tributary/b.sql"));
