@@ -23,7 +23,8 @@ pub async fn named_files(log: &TableLog, state: &TableState, inputs: &[DeriveInp
     let newest = is_planted(Bug::DeriveReadsOtherRevisions).then(|| log.state());
     let state = newest.as_deref().unwrap_or(state);
     let named = inputs.iter().filter(|input| input.revision > 0).map(|input| (input.window_start, input.revision));
-    let is_current = |start: &Time, revision: &mut u32| newest.is_some() || state.window(*start).is_some_and(|window| window.revision == *revision);
+    let is_current =
+        |start: &Time, revision: &mut u32| newest.is_some() || state.window(*start).is_some_and(|window| window.revision == *revision);
     let mut past: BTreeMap<Time, u32> = named.collect();
     let current: BTreeMap<Time, u32> = past.extract_if(.., is_current).collect();
     let live = state.live_files().filter(|(lake_partition, ..)| current.contains_key(&lake_partition.window_start));

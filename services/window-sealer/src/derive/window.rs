@@ -14,9 +14,14 @@ use lake_store::TableLog;
 use service_runtime::fail_point;
 use service_runtime::shutdown::Shutdown;
 use std::sync::Arc;
+use std::time::Duration;
 use table_log::key::{Layout, partition_value, partition_value_fits};
 use table_log::record::{DeriveBody, FileEntry, RevisedPartition, TableBody};
 use table_log::{Body, LakePartition, Record, Seq, TableState};
+use tokio::time::MissedTickBehavior;
+
+/// How often a run looks whether another was faster or the process stops: most of its work is done before the first row comes.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// One derived window to be made, with everything that it takes.
 #[derive(Debug)]
@@ -120,10 +125,22 @@ struct Staging<'a> {
 
 impl Staging<'_> {
     async fn take_all(&mut self, mut rows: DerivedRows) -> Result<(), SealerError> {
-        while let Some(batch) = rows.next().await? {
-            self.take(&batch).await?;
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let batch = tokio::select! {
+                biased;
+                _ = look.tick() => {
+                    self.check_wanted().await?;
+                    continue;
+                }
+                batch = rows.next() => batch?,
+            };
+            match batch {
+                Some(batch) => self.take(&batch).await?,
+                None => return self.close().await,
+            }
         }
-        self.close().await
     }
 
     async fn take(&mut self, batch: &RecordBatch) -> Result<(), SealerError> {
@@ -136,7 +153,6 @@ impl Staging<'_> {
             let lake_partition = LakePartition { window_start: self.job.due.window_start, values };
             if self.open.as_ref().is_some_and(|(open, _)| *open != lake_partition) {
                 self.close().await?;
-                self.check_wanted().await?;
             }
             if self.open.is_none() {
                 let writer = self.writer(&lake_partition)?;
