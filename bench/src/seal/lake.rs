@@ -13,7 +13,7 @@ use std::{path::Path, sync::Arc};
 use table_log::{
     KafkaPartition, LakePartition, Offset, OffsetRange, Record, Seq, SourcePartition, TableName, TableState,
     key::{DataFolder, Key, Layout},
-    record::{AppendBody, AppendRange, Body, Column, FileEntry, SourceBody, SourceDeclaration, TableBody, TableSettings},
+    record::{AppendBody, AppendRange, Body, FileEntry, SourceBody, SourceDeclaration, TableBody, TableSettings},
 };
 use windowing::{Micros, Time, WindowSize};
 
@@ -51,8 +51,7 @@ pub async fn make(folder: &Path, settings: TableSettings, rows: u64) -> Result<C
     let schema = TableSchema::parse(crate::ingest::SCHEMA)?;
     let fields = schema.arrow().fields().iter().map(|field| field.as_ref().clone()).chain(event_schema::identity_fields());
     let file_schema: SchemaRef = Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()));
-    let column = |c: event_schema::CatalogColumn| Column { name: c.name, glue_type: c.glue_type };
-    let columns = schema.columns().into_iter().map(column).collect();
+    let columns = schema.columns();
     commit(&log, Body::Table(TableBody { schema_version: 1, avro_schema: schema.avro_json().to_owned(), columns, settings })).await?;
     commit(&log, Body::Source(SourceBody { sources: vec![source()], retired: Vec::new() })).await?;
     let mut maker = Maker { store, log, file_schema, random: ChaCha8Rng::seed_from_u64(20_261_121), total: rows, next: 0 };

@@ -60,7 +60,7 @@ const DUCKDB: &str = "import duckdb, sys\n\
     connection.sql(f'''COPY (SELECT * EXCLUDE place FROM (SELECT *, row_number() OVER (PARTITION BY device, sequence, measured_at\n\
         ORDER BY _kafka_timestamp, _kafka_topic, _kafka_partition, _kafka_offset) AS place FROM read_parquet('{files}')) WHERE place = 1\n\
         ORDER BY device, measured_at) TO '{target}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 1000000)''')\n\
-    print(connection.sql(f\"SELECT count(*) FROM read_parquet('{target}')\").fetchone()[0])\n";
+    print(connection.sql(f\"SELECT count(*) FROM read_parquet('{target}')\").fetchall()[0][0])\n";
 
 /// Runs both, prints a table, writes the file.
 pub fn run(options: &Options) -> Result<()> {

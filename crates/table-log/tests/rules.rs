@@ -508,6 +508,27 @@ fn only_superseded_shown_confirmed_and_published_files_are_vacuumed() {
     check_log(&table.records).unwrap();
 }
 
+/// Without a catalog readers follow the log: they see the successor as soon as its files are in place.
+#[test]
+fn without_a_catalog_a_successor_in_place_is_enough() {
+    let mut table = sealed();
+    let (old, by) = (FileRef { seq: Seq(2), index: 0 }, Seq(4));
+    let vacuum = || Body::Vacuum(VacuumBody { files: vec![old] });
+    let seen_all: std::collections::BTreeSet<Seq> = [Seq(2), by].into();
+    let vacuumable = |table: &Table, seen: &[u64]| table.state.vacuumable(&seen.iter().map(|seq| Seq(*seq)).collect()).collect::<Vec<_>>();
+    assert_eq!(table.state.vacuumable(&seen_all).count(), 0, "the catalog has not shown it");
+    let Body::Table(mut body) = table_body(2, 0) else { unreachable!("it is a `table` record") };
+    body.settings.catalog = Catalog::None;
+    table.commit(Body::Table(body));
+    assert!(matches!(table.stale(vacuum()), Stale::Moved(_)), "neither is known to be in place");
+    assert_eq!((vacuumable(&table, &[2]), vacuumable(&table, &[4])), (vec![], vec![]));
+    assert_eq!(vacuumable(&table, &[2, 4]), [(old, by)], "its time counts from what superseded it");
+    assert_eq!(table.state.vacuumed(), None);
+    let seq = table.commit_published(vacuum());
+    assert_eq!((table.state.vacuumed(), table.state.names_file(old)), (Some(seq), false));
+    check_log(&table.records).unwrap();
+}
+
 #[test]
 fn a_derived_window_follows_newer_inputs_only() {
     let mut table = Table::default();

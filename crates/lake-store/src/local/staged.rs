@@ -35,7 +35,12 @@ impl StagedFile {
         let create = || {
             let folder = path.parent().unwrap_or(root);
             if !folder.is_dir() {
-                fs::create_dir_all(folder)?;
+                // Not the folders above it: a lake that is gone, unmounted say, is not made anew beside it.
+                if let Err(error) = fs::create_dir(folder)
+                    && error.kind() != io::ErrorKind::AlreadyExists
+                {
+                    return Err(error);
+                }
                 File::open(root.join(STAGING))?.sync_all()?;
             }
             File::create_new(&path)
