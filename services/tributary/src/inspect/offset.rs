@@ -9,16 +9,18 @@ use lake_query::LakeFile;
 use lake_store::{LakeStore, TableLog};
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use table_log::record::{AppendRange, FileEntry, RepairAction, RepairBody};
 use table_log::{Body, FileRef, KafkaPartition, Offset, Record, Seq, SourcePartition};
+use windowing::Time;
 
 /// What became of an offset.
 #[derive(Debug, Default, Serialize)]
 struct Whereabouts {
     table: String,
     offset: String,
-    /// One of `row`, `quarantine`, `absent`, `skipped`, `absent_or_skipped`, `lost`, `not_yet_taken`, `before_start`, `unknown_source`, `file_not_readable`.
+    /// One of `row`, `duplicate`, `quarantine`, `absent`, `skipped`, `absent_or_skipped`, `lost`, `not_yet_taken`, `before_start`, `unknown_source`, `file_not_readable`.
     place: &'static str,
     record: Option<u64>,
     file: Option<String>,
@@ -65,11 +67,10 @@ async fn search(log: &TableLog, source: &SourcePartition, offset: i64, found: &m
         if let Some(range) = range_with(&record, source, offset) {
             found.record = Some(seq);
             in_files(log, &record, (source, offset, range), found).await?;
-            return if found.place == "file_not_readable" {
-                in_repairs(log, &repairs, (source, offset, range), found).await
-            } else {
-                Ok(())
-            };
+            if found.place == "file_not_readable" {
+                in_repairs(log, &repairs, (source, offset, range), found).await?;
+            }
+            return in_revisions(log, &record, (source, offset), found).await;
         }
         if matches!(&record.body, Body::Repair(RepairBody { action: RepairAction::Refile { .. } | RepairAction::Lost { .. }, .. })) {
             repairs.push(Arc::clone(&record));
@@ -114,6 +115,58 @@ async fn in_repairs(
         }
     }
     Ok(())
+}
+
+/// A file of the writers that a revision has replaced: the row is in the newest one, or dropped in favour of another.
+async fn in_revisions(
+    log: &TableLog,
+    record: &Record,
+    (source, offset): (&SourcePartition, i64),
+    found: &mut Whereabouts,
+) -> anyhow::Result<()> {
+    let replaced = found.place == "file_not_readable" || found.standing == Some("superseded");
+    if !replaced {
+        return Ok(());
+    }
+    let state = log.state();
+    let windows: BTreeSet<Time> = record.files().map(|entry| entry.lake_partition.window_start).collect();
+    let live = state.live_files().filter(|(place, revision, _)| *revision > 0 && windows.contains(&place.window_start));
+    let wanted = (crate::verify::topic_name(&source.topic, source.generation), source.kafka_partition.0, offset);
+    for entry in log.files(&live.flat_map(|(_, _, files)| files).copied().collect::<Vec<_>>()).await? {
+        let (store, key, wanted) = (Arc::clone(log.store()), entry.key.clone(), wanted.clone());
+        if let Some(content) = tokio::task::spawn_blocking(move || row_of(store, &entry, &wanted)).await.context("read a file")?? {
+            (found.place, found.standing) = ("row", Some("live"));
+            (found.file, found.content) = (Some(key), Some(content));
+            return Ok(());
+        }
+    }
+    let lists = log.files(state.duplicates_files()).await?;
+    for entry in lists.into_iter().filter(|entry| windows.contains(&entry.lake_partition.window_start)) {
+        let (store, key, wanted) = (Arc::clone(log.store()), entry.key.clone(), wanted.clone());
+        let kept = tokio::task::spawn_blocking(move || kept_for(store, &entry, &wanted)).await.context("read a file")??;
+        if let Some(kept) = kept {
+            (found.place, found.standing) = ("duplicate", Some("list of duplicates"));
+            (found.file, found.content) = (Some(key), Some(serde_json::json!({ "kept": kept })));
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// The row that was kept for a dropped one, if the list names it.
+fn kept_for(
+    store: Arc<dyn LakeStore>,
+    entry: &FileEntry,
+    (topic, kafka_partition, offset): &(String, i32, i64),
+) -> anyhow::Result<Option<String>> {
+    let list = LakeFile::open(store, &entry.key, entry.bytes)?;
+    let mut found = None;
+    crate::verify::read_duplicates(&list, |dropped, kept| {
+        if (dropped.topic, dropped.kafka_partition, dropped.offset) == (topic.as_str(), *kafka_partition, *offset) {
+            found = Some(kept.to_string());
+        }
+    })?;
+    Ok(found)
 }
 
 fn range_with<'a>(record: &'a Record, source: &SourcePartition, offset: i64) -> Option<&'a AppendRange> {
@@ -224,6 +277,7 @@ fn print(found: &Whereabouts, context: &Context) -> anyhow::Result<()> {
     let next = found.next_offset.unwrap_or(0);
     let what = match found.place {
         "row" => format!("a row in `{file}` ({}), taken by {record}", found.standing.unwrap_or_default()),
+        "duplicate" => format!("a row that was dropped in favour of an equal one, as `{file}` says, taken by {record}"),
         "quarantine" => format!(
             "in quarantine, in `{file}`, taken by {record}; `tributary quarantine show {} {}` shows its bytes",
             found.table, found.offset

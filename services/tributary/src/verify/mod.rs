@@ -33,6 +33,7 @@ mod revisions;
 mod row_hash;
 mod walk;
 
+pub use identities::read_duplicates;
 pub use report::{Report, print, topic_name};
 
 use crate::cli::VerifyArgs;
