@@ -75,7 +75,7 @@ impl DevicesSummary {
     async fn make(context: &Context, published: &Published) -> anyhow::Result<Self> {
         let (devices, died) = published.devices();
         let account = published.account(context).await?;
-        let windows = Windows::count(&*context.log(&TableName(fleet::TABLE.to_owned()), true).await?.state());
+        let windows = Windows::count(&context.log(&TableName(fleet::TABLE.to_owned()), true).await?.state());
         let derived_rows = count(context, fleet::DERIVED).await?;
         let (report, derived_report) = (verified(context, fleet::TABLE).await?, verified(context, fleet::DERIVED).await?);
         Ok(Self { devices, died, account, windows, report, derived_rows, derived_report })
