@@ -71,12 +71,13 @@ mod tests {
     use crate::encode::{Compression, EncodeOptions, FileEncoder, Footer};
     use arrow::array::{ArrayRef, Int64Array};
     use arrow::record_batch::RecordBatch;
-        use std::sync::Arc;
+    use std::sync::Arc;
 
     fn write(dictionaries: &Arc<Dictionaries>, distinct: i64) {
         let column = |values: i64| Arc::new(Int64Array::from_iter_values((0..300_000).map(move |n| n % values))) as ArrayRef;
         let batch = RecordBatch::try_from_iter([("a", column(distinct)), ("b", column(7)), (NEVER, column(7))]).expect("three columns");
-        let options = EncodeOptions { compression: Compression::Snappy, dictionaries: Arc::clone(dictionaries), ..EncodeOptions::default() };
+        let options =
+            EncodeOptions { compression: Compression::Snappy, dictionaries: Arc::clone(dictionaries), ..EncodeOptions::default() };
         let mut encoder = FileEncoder::new(batch.schema(), &options).expect("a plain schema");
         encoder.write(&batch).expect("plain rows");
         encoder.finish(&Footer { table: "t".into(), schema_version: 1, ranges_json: "[]".into() }).expect("a file");
