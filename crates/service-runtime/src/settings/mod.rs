@@ -281,7 +281,11 @@ impl Settings {
             &mut bridge.instance
         });
         let writer = &mut self.lake_writer;
-        for instance in [Some(&mut writer.instance), Some(&mut self.window_sealer.instance), bridge].into_iter().flatten().filter(|instance| instance.is_empty()) {
+        for instance in [Some(&mut writer.instance), Some(&mut self.window_sealer.instance), bridge]
+            .into_iter()
+            .flatten()
+            .filter(|instance| instance.is_empty())
+        {
             let host = lookup("HOSTNAME").or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok());
             *instance = host.map(|name| name.trim().to_owned()).unwrap_or_default();
         }
