@@ -87,8 +87,7 @@ fn write(case: &Case, folder: &Path) -> Vec<String> {
     }
     let batch = decoder.flush().expect("decoded rows are assembled").expect("each case has rows");
     assert_eq!(batch.num_rows(), rows.len(), "{name}");
-    let options =
-        EncodeOptions { compression: service_runtime::settings::Compression::Zstd, row_group_rows: 1_000, dictionaries: Arc::default() };
+    let options = EncodeOptions { row_group_rows: 1_000, ..EncodeOptions::default() };
     let mut encoder = FileEncoder::new(batch.schema(), &options).expect("Parquet holds the columns");
     encoder.write(&batch).expect("Parquet holds the values");
     let footer = Footer { table: "t".to_owned(), schema_version: 1, ranges_json: "[]".to_owned() };
