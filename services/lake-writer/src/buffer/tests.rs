@@ -28,8 +28,8 @@ fn push(buffers: &mut Buffers, window: i64, numbers: std::ops::Range<i64>) {
 
 fn read(file: FileBuffer, options: &EncodeOptions) -> Vec<i64> {
     let footer = Footer { table: "t".into(), schema_version: 1, ranges_json: "[]".into() };
-    let file = file.into_encoder(options).and_then(|encoder| encoder.finish(&footer)).expect("a file");
-    let batches = ParquetRecordBatchReader::try_new(file.concat(), 1_024).expect("a parquet file");
+    let file = file.into_encoder(options).expect("rows fit").finish(&footer).expect("a file");
+    let batches = ParquetRecordBatchReader::try_new(bytes::Bytes::from(file.parts.concat()), 1_024).expect("a parquet file");
     batches.flat_map(|batch| batch.expect("rows").column(0).as_primitive::<Int64Type>().values().to_vec()).collect()
 }
 

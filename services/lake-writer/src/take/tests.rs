@@ -185,8 +185,9 @@ fn rows_go_to_their_lake_partition_with_their_identity() {
     let late = files.into_iter().find(|(target, _)| target.late).expect("the third row is behind").1;
     let options = EncodeOptions { row_group_rows: 10, ..EncodeOptions::default() };
     let footer = crate::encode::Footer { table: "t".into(), schema_version: 1, ranges_json: "[]".into() };
-    let file = late.into_encoder(&options).and_then(|encoder| encoder.finish(&footer)).expect("a file");
-    let mut reader = parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(file.concat(), 10).expect("a parquet file");
+    let file = late.into_encoder(&options).expect("rows fit").finish(&footer).expect("a file");
+    let mut reader = parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(bytes::Bytes::from(file.parts.concat()), 10)
+        .expect("a parquet file");
     let batch = reader.next().expect("one batch").expect("readable");
     let names: Vec<_> = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
     assert_eq!(names, ["at", "_kafka_topic", "_kafka_partition", "_kafka_offset", "_kafka_timestamp"], "partition columns stay out");
