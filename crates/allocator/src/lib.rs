@@ -6,8 +6,8 @@ pub use mimalloc::MiMalloc;
 
 /// mimalloc's `mi_option_purge_delay`; libmimalloc-sys leaves out options whose numbers may change, so a test holds this one.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
-/// Its own delay is a second, and ten times as long for whole arenas. At none the lake-writer is 40 % slower, at this not measurably.
-const PURGE_DELAY_MS: std::ffi::c_long = 250;
+/// Its own delay is a second, and ten times as long for whole arenas. At none the lake-writer is 40 % slower; at 50 ms a tenth was seen, at 250 ms nothing.
+const PURGE_DELAY_MS: std::ffi::c_long = 100;
 
 /// Lets freed memory go back to the system soon. To be called once, when a program starts; `MIMALLOC_PURGE_DELAY` has the last word.
 pub fn give_back_soon() {
